@@ -1,0 +1,281 @@
+"""The course proves itself: every stub earns nothing, every reference and every right solution earns everything, every
+submission that is wrong on purpose fails exactly what it promises, and every check is failed by one of them.
+
+Each grading is a `grade --json -` of its own, as a person would type it; the audit only reads reports.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from grader.course import Course, Exercise
+from grader.errors import CourseError
+from grader.located import Located
+from grader.report import Graded, Outcome, Ungraded, from_json
+from grader.stubs import stale_stub
+
+_RED = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN)
+_CELL = {
+    Outcome.PASSED: ".",
+    Outcome.FAILED: "F",
+    Outcome.TIMED_OUT: "T",
+    Outcome.CRASHED: "C",
+    Outcome.FORBIDDEN: "X",
+    Outcome.NOT_RUN: "-",
+    Outcome.UNMEASURED: "?",
+}
+
+Say = Callable[[str], None]
+
+
+class _Promise(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mistake: str = Field(min_length=1)
+    red: tuple[str, ...] = Field(min_length=1)
+
+
+class _Expected(BaseModel):
+    """tests/<slug>/wrong/expected.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = Field(ge=1, le=1)
+    wrong: dict[str, _Promise]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to audit, and how."""
+
+    course: Course
+    exercises: tuple[Exercise, ...]
+    jobs: int
+    quick: bool
+    references: bool
+    repeat: int
+    burn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One grading of the matrix."""
+
+    exercise: str
+    submission: str  # "stub", "reference", "right/<style>" or "wrong/<fault>"
+    source: Path
+    run: int
+    only: tuple[str, ...]
+    promised: frozenset[str]  # names of red checks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    row: Row
+    report: Graded | Ungraded | None
+    off: tuple[str, ...]  # what is not as promised
+
+    def as_values(self) -> dict[str, object]:
+        outcomes = {check.name: str(check.outcome) for check in self.report.checks} if self.report else {}
+        return {
+            "exercise": self.row.exercise,
+            "submission": self.row.submission,
+            "run": self.row.run,
+            "outcomes": outcomes,
+            "off": list(self.off),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The matrix, and what is off besides single rows."""
+
+    results: tuple[Result, ...]
+    off: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not self.off and not any(result.off for result in self.results)
+
+    def to_json(self) -> str:
+        rows = [result.as_values() for result in self.results]
+        return json.dumps({"clean": self.clean, "off": list(self.off), "rows": rows}, indent=2)
+
+
+def prove(plan: Plan, say: Say) -> Found:
+    """Grade everything that the course promises something about, and compare.
+
+    Raises:
+        CourseError: expected.yaml is wrong.
+    """
+    off: list[str] = []
+    rows: list[Row] = []
+    for exercise in plan.exercises:
+        off += _static(plan.course, exercise)
+        rows += _rows(plan, exercise)
+    for line in off:
+        say(f"OFF  {line}")
+    with _burners(plan.burn), ThreadPoolExecutor(plan.jobs) as pool:
+        results = []
+        for result in pool.map(lambda row: _graded(plan, row), rows):
+            results.append(result)
+            say(_line(plan, result))
+            for complaint in result.off:
+                say(f"       OFF  {complaint}")
+    if not plan.references:
+        for exercise in plan.exercises:
+            for line in _never_red(exercise, results):
+                say(f"OFF  {line}")
+                off.append(line)
+    found = Found(results=tuple(results), off=tuple(off))
+    say(_conclusion(found))
+    return found
+
+
+def _static(course: Course, exercise: Exercise) -> Iterator[str]:
+    """What can be told without running anything. Points, needs and tests were checked when the course was read."""
+    for name in exercise.submit:
+        complaint = stale_stub(exercise.solution_dir / name, exercise.handout_dir / name)
+        if complaint:
+            yield complaint
+    for check in exercise.checks:
+        for budget in check.budgets:
+            if budget.reference > budget.limit:
+                yield f"{exercise.slug}: the reference's {budget.name} is over its limit. Mend exercise.yaml."
+            if budget.naive is not None and budget.naive <= budget.limit:
+                yield f"{exercise.slug}: the naive {budget.name} is within its limit. Mend exercise.yaml."
+
+
+def _rows(plan: Plan, exercise: Exercise) -> Iterator[Row]:
+    def row(name: str, source: Path, *, run: int = 1, only: Sequence[str] = (), red: Sequence[str] = ()) -> Row:
+        return Row(
+            exercise=exercise.slug,
+            submission=name,
+            source=source,
+            run=run,
+            only=tuple(only),
+            promised=frozenset(red),
+        )
+
+    yield row("stub", exercise.handout_dir)
+    for run in range(1, plan.repeat + 1):
+        yield row("reference", exercise.solution_dir, run=run)
+    if plan.references:
+        return
+    for folder in _folders(exercise.checks_dir / "right"):
+        yield row(f"right/{folder.name}", folder)
+    expected = _expected(plan.course, exercise)
+    for name, promise in expected.items():
+        only = promise.red if plan.quick else ()
+        yield row(f"wrong/{name}", exercise.checks_dir / "wrong" / name, only=only, red=promise.red)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and entry.name != "__pycache__")
+
+
+def _expected(course: Course, exercise: Exercise) -> Mapping[str, _Promise]:
+    name = f"tests/{exercise.slug}/wrong/expected.yaml"
+    document = Located.read(course.root, name)
+    if document is None:
+        raise CourseError(f"{name}: there is no such file; list there what each wrong submission must fail.")
+    expected = document.value(_Expected)
+    checks = {check.name for check in exercise.checks}
+    for fault, promise in expected.wrong.items():
+        for place, red in enumerate(promise.red):
+            if red not in checks:
+                said = f"there is no check {red} in {exercise.slug}; name one that exercise.yaml lists"
+                raise document.error(("wrong", fault, "red", place), said)
+    there = {folder.name for folder in _folders(exercise.checks_dir / "wrong")}
+    for fault in expected.wrong:
+        if fault not in there:
+            raise document.error(("wrong", fault), f"there is no folder {fault}; add it or remove the entry")
+    for folder in sorted(there - set(expected.wrong)):
+        raise document.error(("wrong",), f"the folder {folder} is not listed; say what it must fail")
+    return expected.wrong
+
+
+def _graded(plan: Plan, row: Row) -> Result:
+    command = [sys.executable, "-m", "grader", "exercise", row.exercise, "--course", str(plan.course.root)]
+    command += ["--json", "-"]
+    with tempfile.TemporaryDirectory(prefix="tracegrade-audit-") as scratch:
+        command += ["--submission", str(row.source)] if row.submission != "stub" else []
+        for name in row.only:
+            command += ["--only", name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=scratch)
+    try:
+        report = from_json(done.stdout)
+    except ValueError:
+        words = done.stderr.strip().splitlines()
+        return Result(row=row, report=None, off=(f"no report: {words[-1] if words else done.returncode}",))
+    return Result(row=row, report=report, off=tuple(_off(row, report)))
+
+
+def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:
+    if not report.graded:
+        yield f"no verdict: {report.reason}"
+        return
+    red = {check.name for check in report.checks if check.outcome in _RED}
+    if row.submission == "stub":
+        if report.score:
+            yield f"the stub earns {report.score} points; it must earn none"
+        return
+    unmeasured = {check.name for check in report.checks if check.outcome is Outcome.UNMEASURED}
+    for name in sorted(row.promised - red - unmeasured):
+        yield f"{name} was to fail, and did not"
+    for check in report.checks:
+        if check.name in red - row.promised:
+            words = " / ".join(check.message.splitlines()[:2])
+            yield f"{check.name} was not to fail ({check.outcome}): {words} (seed {report.seed})"
+
+
+def _line(plan: Plan, result: Result) -> str:
+    row = result.row
+    exercise = plan.course.find(row.exercise)
+    cells = {check.name: _CELL[check.outcome] for check in result.report.checks} if result.report else {}
+    matrix = "".join(cells.get(check.name, " ") for check in exercise.checks)
+    run = f" #{row.run}" if plan.repeat > 1 and row.submission == "reference" else ""
+    return f"{'OFF' if result.off else 'ok':4} {row.exercise} {row.submission + run:32} {matrix}"
+
+
+def _never_red(exercise: Exercise, results: Sequence[Result]) -> Iterator[str]:
+    """A check that no wrong submission fails has proven nothing."""
+    promised = {name for result in results if result.row.exercise == exercise.slug for name in result.row.promised}
+    for check in exercise.checks:
+        if check.name not in promised:
+            yield f"{exercise.slug}: no wrong submission promises to fail {check.name}. Write one."
+
+
+def _conclusion(found: Found) -> str:
+    off = sum(bool(result.off) for result in found.results)
+    legend = "  ".join(f"{cell} {outcome}" for outcome, cell in _CELL.items())
+    verdict = "All as promised." if found.clean else f"{off} submissions and {len(found.off)} other things are off."
+    return f"\n{legend}\n{len(found.results)} gradings. {verdict}"
+
+
+@contextlib.contextmanager
+def _burners(count: int) -> Iterator[None]:
+    """Processes that burn CPU beside the gradings, and end with this one."""
+    program = (
+        "import ctypes, os, sys\n"
+        "ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)\n"
+        "while os.getppid() == int(sys.argv[1]):\n"
+        "    sum(range(100_000))\n"
+    )
+    command = [sys.executable, "-I", "-c", program, str(os.getpid())]
+    burners = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()

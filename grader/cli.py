@@ -1,0 +1,359 @@
+"""Words on a command line, and exit codes. The only place that reads the environment, and the only one that turns
+exceptions into text.
+
+Exit codes: 0 everything passed · 1 graded, something failed · 2 wrong usage, course or submission · 3 no verdict.
+
+The heavy imports stand in the functions that need them: a person sees the first line at once.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from grader import __version__
+from grader.errors import GraderError, KitError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from grader.course import Course, Exercise
+    from grader.grading import Order
+    from grader.report import Graded, Ungraded
+
+PASSED, SOMETHING_FAILED, NO_VERDICT = 0, 1, 3
+
+
+class _ExerciseFirst(click.Group):
+    """`grade ex03` is `grade exercise ex03`: the word that is typed most often is left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        first = next((word for word in args if not word.startswith("-")), None)
+        if first not in self.commands and not {"--help", "--version"} & set(args):
+            args = ["exercise", *args]
+        elif first is None:
+            args = args or ["exercise"]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ExerciseFirst, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(__version__, prog_name="grade")
+def commands() -> None:
+    """Grade a concurrent server: what it answers, and how it behaves.
+
+    \b
+    grade                 the exercises, your best results, and what to type next
+    grade ex03            grade exercises/ex03_epoll/
+    grade ex03 --only idle --keep out
+                          one check and what it needs; traces and logs in out/
+
+    Exit codes: 0 everything passed, 1 something failed, 2 wrong usage, course or submission, 3 no verdict.
+    """
+
+
+@commands.command("exercise", hidden=True)
+@click.argument("exercise", required=False)
+@click.option("--solution", is_flag=True, help="Grade the reference solution.")
+@click.option("--submission", type=click.Path(path_type=Path), help="Grade this folder, file or zip.")
+@click.option("--all", "all_", is_flag=True, help="Grade every exercise and sum up.")
+@click.option("--only", "only", multiple=True, metavar="CHECK", help="Only this check and what it needs. Repeatable.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Repeat a run with the seed that it printed.")
+@click.option("--hidden", is_flag=True, help="With the instructor's hidden sizes.")
+@click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the report; - is standard output.")
+@click.option("--trust", is_flag=True, help="Run without isolation: only what you would run by hand.")
+@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep traces and logs here.")
+@click.option("--language", default="en", show_default=True, help="Language of titles and hints, where there is one.")
+@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **options: Any) -> NoReturn:
+    """Grade one exercise."""
+    course = _course(course_dir)
+    if exercise is None and not all_:
+        _refuse_options_without_exercise(options)
+        _overview(course, options["language"])
+        sys.exit(PASSED)
+    if all_ and (exercise or options["submission"] or options["only"] or options["json_file"] == "-"):
+        raise UsageError("--all grades every exercise: leave out the exercise, --submission, --only and --json -.")
+    if options["language"] not in course.languages:
+        raise UsageError(f"The course has no texts in {options['language']}: it has {', '.join(course.languages)}.")
+    chosen = course.exercises if all_ or exercise is None else (course.find(exercise),)
+    with _console(to_stderr=options["json_file"] == "-") as console:
+        reports = [_grade_one(console, course, one, **options) for one in chosen]
+        if all_:
+            _sum_up(console, reports)
+    sys.exit(max(_exit_code(report) for report in reports))
+
+
+def _grade_one(console: "Console", course: "Course", exercise: "Exercise", **options: Any) -> "Graded | Ungraded":
+    title = exercise.title.in_(options["language"])
+    console.print(f"Grading {exercise.slug}: {title}", markup=False, highlight=False)
+    from grader import terminal
+    from grader.grading import grade
+
+    order = _order(course, exercise, **options)
+    scored = _Live(console, order)
+    report = grade(order, scored.ready, scored.check)
+    terminal.show_report(console, report)
+    if options["json_file"] is not None:
+        _write_json(options["json_file"], report)
+    if report.graded and not report.partial and options["submission"] is None and not options["solution"]:
+        _remember(console, course, report)
+    return report
+
+
+def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
+    from grader.doctor import machine
+    from grader.grading import Order
+
+    if options["solution"] and options["submission"]:
+        raise UsageError("--solution and --submission name two things to grade: leave one out.")
+    exercise.with_needs(options["only"])  # a check that does not exist is told before anything starts
+    source = options["submission"] or (exercise.solution_dir if options["solution"] else exercise.handout_dir)
+    source = source.absolute()
+    own = options["submission"] is None or _is_the_courses(source, course.root)
+    if options["hidden"] and exercise.hidden_sizes is None:
+        raise UsageError(f"{exercise.slug} has no hidden sizes here: {exercise.checks_dir / 'hidden'} is not there.")
+    keep: Path | None = options["keep"]
+    if keep is not None:
+        keep = keep.absolute()
+        keep.mkdir(parents=True, exist_ok=True)
+    return Order(
+        course=course,
+        exercise=exercise,
+        source=source,
+        seed=random.SystemRandom().getrandbits(32) if options["seed"] is None else options["seed"],
+        machine=machine(),
+        bwrap=_program("bwrap"),
+        strace=_program("strace"),
+        own=own,
+        trust=options["trust"],
+        # Other people's work is graded with what they have not seen, where the instructor has it.
+        hidden=options["hidden"] or (not own and exercise.hidden_sizes is not None),
+        checks=options["only"],
+        language=options["language"],
+        keep=keep,
+    )
+
+
+def _is_the_courses(source: Path, root: Path) -> bool:
+    """Solutions and submissions that are wrong on purpose come from the course's author, like the checks."""
+    real = source.resolve()
+    return any(real.is_relative_to(root / folder) for folder in ("solutions", "tests"))
+
+
+def _program(name: str) -> str | None:
+    """Absolute path: a box has an empty environment. /usr/bin comes first, for AppArmor profiles name it."""
+    return shutil.which(name, path=f"/usr/bin{os.pathsep}{os.environ.get('PATH', '')}")
+
+
+class _Live:
+    """Shows checks as they end."""
+
+    def __init__(self, console: "Console", order: "Order") -> None:
+        self._console, self._order = console, order
+
+    def ready(self, start: Any) -> None:
+        from grader import terminal
+
+        if start.refused:
+            whose = "This is your own work" if self._order.own and not self._order.trust else "You asked for it"
+            lines = [f"NOT ISOLATED: {start.refused}.", f"{whose}, so it runs bare, and the result is not official."]
+            terminal.banner(self._console, [*lines, "`grade doctor` says what is missing and the line that mends it."])
+        if start.untraceable:
+            lines = [f"System calls cannot be counted: {start.untraceable}. Those checks will be unmeasured."]
+            terminal.banner(self._console, lines)
+
+    def check(self, check: Any) -> None:
+        from grader import terminal
+        from grader.report import scored
+
+        terminal.show_check(self._console, scored(check))
+
+
+def _exit_code(report: "Graded | Ungraded") -> int:
+    if not report.graded:
+        return NO_VERDICT
+    return PASSED if report.passed else SOMETHING_FAILED
+
+
+def _sum_up(console: "Console", reports: "Sequence[Graded | Ungraded]") -> None:
+    score = sum(report.score for report in reports if report.graded)
+    of = sum(report.max_score for report in reports if report.graded)
+    console.print(f"\nAll exercises: {score} of {of}", markup=False, highlight=False)
+
+
+def _write_json(target: str, report: "Graded | Ungraded") -> None:
+    from grader.report import to_json
+
+    text = to_json(report) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    path = Path(target)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise GraderError(
+            f"The report could not be written to {target}: {error.strerror}. Choose another FILE."
+        ) from error
+
+
+def _remember(console: "Console", course: "Course", report: "Graded") -> None:
+    from datetime import UTC, datetime
+
+    from grader import progress
+
+    warning = progress.remember(course.root, report, datetime.now(UTC))
+    if warning:
+        console.print(warning, markup=False, highlight=False)
+
+
+def _course(folder: Path | None) -> "Course":
+    from grader.course import find_course_root, load_course
+
+    return load_course(find_course_root((folder or Path.cwd()).absolute()))
+
+
+def _refuse_options_without_exercise(options: dict[str, Any]) -> None:
+    given = [name for name in ("solution", "submission", "only", "json_file", "trust", "keep") if options[name]]
+    if given:
+        raise UsageError(f"--{given[0].removesuffix('_file')} needs an exercise: `grade ex03 ...`.")
+
+
+def _overview(course: "Course", language: str) -> None:
+    from grader import progress, terminal
+
+    best = progress.best(course.root)
+    rows, following = [], None
+    for exercise in course.exercises:
+        result = best.get(exercise.slug)
+        rows.append(
+            terminal.OverviewRow(
+                slug=exercise.slug,
+                title=exercise.title.in_(language),
+                points=exercise.max_score,
+                score=result.score if result else None,
+                measurable_score=result.measurable_score if result else None,
+            )
+        )
+        if following is None and (result is None or result.score < result.measurable_score):
+            following = exercise
+    command = f"grade {following.number}" if following else "grade --all"
+    with _console() as console:
+        terminal.show_overview(console, course.title.in_(language), rows, command)
+
+
+# --- the other commands -------------------------------------------------------------------------------------------
+
+
+@commands.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON, on standard output.")
+def doctor(as_json: bool) -> NoReturn:
+    """What this machine can isolate and measure, and the line that mends the rest."""
+    from grader import doctor as examination
+
+    findings = examination.examine()
+    if as_json:
+        click.echo(examination.to_json(findings))
+    else:
+        with _console() as console:
+            examination.show(console, findings)
+    sys.exit(PASSED if all(finding.ok for finding in findings) else SOMETHING_FAILED)
+
+
+@commands.command()
+@click.argument("exercises", nargs=-1)
+@click.option("--quick", is_flag=True, help="Each wrong submission only on what it promises to fail.")
+@click.option("--repeat", type=click.IntRange(1), default=1, metavar="N", help="Grade each reference N times.")
+@click.option("--burn", type=click.IntRange(0), default=0, metavar="N", help="Beside N processes that burn CPU.")
+@click.option("--references", is_flag=True, help="Only stubs and references.")
+@click.option("--jobs", type=click.IntRange(1), help="Gradings at a time; one a processor if left out.")
+@click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the matrix; - is standard output.")
+@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+def audit(exercises: tuple[str, ...], json_file: str | None, course_dir: Path | None, **options: Any) -> NoReturn:
+    """Prove the course: each stub, reference, right and wrong submission gets what it promises."""
+    from grader.audit import Plan, prove
+
+    course = _course(course_dir)
+    chosen = tuple(course.find(word) for word in exercises) or course.exercises
+    jobs = options.pop("jobs") or len(os.sched_getaffinity(0))
+    with _console(to_stderr=json_file == "-") as console:
+        plan = Plan(course=course, exercises=chosen, jobs=jobs, **options)
+        found = prove(plan, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+    if json_file == "-":
+        click.echo(found.to_json())
+    elif json_file:
+        Path(json_file).write_text(found.to_json() + "\n", encoding="utf-8")
+    sys.exit(PASSED if found.clean else SOMETHING_FAILED)
+
+
+@commands.command()
+@click.argument("exercises", nargs=-1)
+@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+def stubs(exercises: tuple[str, ...], course_dir: Path | None) -> None:
+    """Generate the students' stubs from the reference solutions (authors only: it replaces the stubs)."""
+    from grader.stubs import stub_of
+
+    course = _course(course_dir)
+    for exercise in tuple(course.find(word) for word in exercises) or course.exercises:
+        for name in exercise.submit:
+            source = (exercise.solution_dir / name).read_text(encoding="utf-8")
+            stub = stub_of(source, name=f"solutions/{exercise.slug}/{name}")
+            (exercise.handout_dir / name).write_text(stub, encoding="utf-8")
+            click.echo(f"exercises/{exercise.slug}/{name}")
+
+
+@commands.command()
+def schema() -> None:
+    """The JSON Schema of a report."""
+    from grader.report import json_schema_text
+
+    click.echo(json_schema_text(), nl=False)
+
+
+# --- the border ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _console(*, to_stderr: bool = False) -> "Iterator[Console]":
+    from grader.terminal import make_console
+
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    columns = os.environ.get("COLUMNS", "")
+    stream = sys.stderr if to_stderr else sys.stdout
+    yield make_console(stream, colour=False if plain else None, width=int(columns) if columns.isdigit() else None)
+
+
+def main() -> NoReturn:
+    """The command `grade`."""
+    if sys.platform != "linux":
+        from grader.doctor import NOT_LINUX
+
+        click.echo(NOT_LINUX, err=True)
+        sys.exit(NO_VERDICT)
+    try:
+        commands(prog_name="grade", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(UsageError.exit_code)
+    except KitError as error:
+        click.echo(f"grade: {error}", err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\ngrade: interrupted, so there is no verdict.", err=True)
+        sys.exit(NO_VERDICT)
+    except BrokenPipeError:  # the reader of a pipe has gone, as in `grade ex03 | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NO_VERDICT)
+    except OSError as error:
+        click.echo(f"grade: the machine refused: {error}. There is no verdict.", err=True)
+        sys.exit(NO_VERDICT)
+    sys.exit(PASSED)

@@ -1,0 +1,30 @@
+"""What ends a check early, as exceptions: each is one outcome. The floor that checks, clients and judge agree on.
+
+They are written for the student: what was expected, what was seen; what to try stands in `exercise.yaml`.
+"""
+
+from collections.abc import Sequence
+
+
+class CheckFailed(Exception):
+    """The program behaves otherwise than the exercise asks: outcome `failed`."""
+
+    def __init__(self, *, expected: str, seen: str, evidence: Sequence[str] = ()) -> None:
+        super().__init__(f"expected {expected}; seen {seen}")
+        self.expected, self.seen, self.evidence = expected, seen, tuple(evidence)
+
+
+class Crashed(CheckFailed):
+    """The program ended when it should have gone on: outcome `crashed`."""
+
+
+class ForbiddenUse(CheckFailed):
+    """A policy of the exercise was broken: outcome `forbidden`."""
+
+
+class Unmeasured(Exception):
+    """This machine cannot measure what the check asks for: outcome `unmeasured`, neither points nor a zero."""
+
+
+class DeadlineReached(BaseException):
+    """The check's own deadline passed: outcome `timed_out`. No `except Exception` in a check may eat it."""

@@ -1,0 +1,431 @@
+"""The kit's only code in the box. Standard library alone; it runs on the base interpreter, next to a student's program.
+
+It knows how to lower its own rights, how to prove that, and how to run what the judge ships; it knows no check and no
+expected value. Whatever it says once a submission is loaded is that program's word: evidence, never a verdict.
+
+    python -I -B inside.py CHANNEL_FD
+
+Frames on the channel, both ways: four bytes of length, big endian, then JSON. The judge speaks first:
+
+    judge                                            box
+    {"op": "start", limits, landlock, probes ...}    {"probes": {name: complaint or ""}}
+    {"op": "load", folder, module, poison ...}       {"loaded": true} or {"problem": {...}}
+    {"op": "serve", entry, source, handler ...}      {"serving": true}, then {"returned": true} or {"problem": {...}}
+    {"op": "run", source, function, arguments}       {"value": ...} or {"problem": {...}}
+
+A problem is {"kind": "forbidden" | "import" | "missing" | "raised", "text": one line, "trace": lines, "line": int}.
+"""
+
+import json
+import os
+import resource
+import socket
+import struct
+import sys
+import types
+
+MAX_FRAME_BYTES = 1 << 20
+
+
+class Channel:
+    """Length-prefixed JSON over one stream socket."""
+
+    def __init__(self, sock):
+        self._sock = sock
+
+    def send(self, message):
+        data = json.dumps(message).encode()
+        if len(data) > MAX_FRAME_BYTES:
+            data = json.dumps({"problem": problem("raised", "the result is larger than 1 MiB")}).encode()
+        self._sock.sendall(struct.pack(">I", len(data)) + data)
+
+    def receive(self):
+        """The next message, or None when the judge has gone."""
+        head = self._exactly(4)
+        body = self._exactly(struct.unpack(">I", head)[0]) if head else None
+        return json.loads(body) if body else None
+
+    def _exactly(self, wanted):
+        got = b""
+        while len(got) < wanted:
+            more = self._sock.recv(wanted - len(got))
+            if not more:
+                return None
+            got += more
+        return got
+
+
+def problem(kind, text, trace=(), line=0):
+    return {"kind": kind, "text": text[:2000], "trace": [row[:300] for row in trace][-12:], "line": line}
+
+
+class Forbidden(Exception):
+    """A policy of the exercise was broken. The message is written for the student."""
+
+
+class ForbiddenImport(Forbidden, ImportError):
+    """A named library that this exercise does without."""
+
+
+# --- lowering one's own rights ------------------------------------------------------------------------------------
+
+
+def limit_resources(limits):
+    """Hard limits; a program without privileges cannot raise them again."""
+    for name, value in limits.items():
+        number = getattr(resource, "RLIMIT_" + name)
+        _, hard = resource.getrlimit(number)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(number, (value, value))
+
+
+# Landlock: landlock(7), include/uapi/linux/landlock.h. The three calls have these numbers on every architecture.
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_LANDLOCK_VERSION_FLAG = 1
+_FS_WRITE_FILE = 1 << 1
+_FS_WRITES_ABI_1 = _FS_WRITE_FILE | sum(1 << bit for bit in range(4, 13))  # remove and make, of every kind
+_FS_REFER_ABI_2, _FS_TRUNCATE_ABI_3, _FS_IOCTL_DEV_ABI_5 = 1 << 13, 1 << 14, 1 << 15
+_SCOPE_ABSTRACT_UNIX_AND_SIGNALS_ABI_6 = 3
+
+
+def enter_landlock(libc, writable):
+    """Confine this process: no write but below `writable`, no ptrace, no /proc/PID/mem of anyone outside.
+
+    Returns the ABI version of the kernel, 0 when it has none.
+    """
+    import ctypes
+
+    abi = libc.syscall(_LANDLOCK_CREATE, None, 0, _LANDLOCK_VERSION_FLAG)
+    if abi < 1:
+        return 0
+    handled = _FS_WRITES_ABI_1
+    handled |= _FS_REFER_ABI_2 if abi >= 2 else 0
+    handled |= _FS_TRUNCATE_ABI_3 if abi >= 3 else 0
+    handled |= _FS_IOCTL_DEV_ABI_5 if abi >= 5 else 0
+    scoped = _SCOPE_ABSTRACT_UNIX_AND_SIGNALS_ABI_6 if abi >= 6 else 0
+    # struct landlock_ruleset_attr: handled_access_fs, handled_access_net, scoped; an old kernel takes its first fields.
+    attributes = struct.pack("=QQQ", handled, 0, scoped)[: 24 if abi >= 6 else 16 if abi >= 4 else 8]
+    ruleset = libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(len(attributes)), 0)
+    if ruleset < 0:
+        return 0
+    devices = _FS_WRITE_FILE | (_FS_IOCTL_DEV_ABI_5 if abi >= 5 else 0)  # /dev/null is written to, nothing is made
+    for folder, allowed in (*((folder, handled) for folder in writable), ("/dev", devices)):
+        parent = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+        # struct landlock_path_beneath_attr is packed: u64 allowed_access, s32 parent_fd.
+        libc.syscall(_LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", allowed, parent), 0)
+        os.close(parent)
+    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS: landlock_restrict_self(2) asks for it
+    done = libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0)
+    os.close(ruleset)
+    return abi if done == 0 else 0
+
+
+# --- proving it ---------------------------------------------------------------------------------------------------
+
+
+def _status():
+    with open("/proc/self/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def _must_fail(act, what):
+    """The complaint when an act that must be refused is not."""
+    try:
+        got = act()
+    except OSError:
+        return ""
+    if isinstance(got, int) and got > 2:
+        os.close(got)
+    return what
+
+
+def _can_connect(family, address):
+    with socket.socket(family, socket.SOCK_STREAM) as sock:
+        sock.settimeout(2)
+        sock.connect(address)
+
+
+def probe_files(canary):
+    outside = canary["file"]
+    writable = [f for f in ("/", "/usr", "/dev", canary["folder"]) if not _must_fail(lambda f=f: _touch(f), f)]
+    if len(writable) < 4:
+        return "a folder outside of /tmp can be written to"
+    return _must_fail(lambda: os.open(outside, os.O_RDONLY), "a file of the host can be read")
+
+
+def _touch(folder):
+    path = os.path.join(folder, "probe-canary")
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    os.unlink(path)
+
+
+def probe_network(canary):
+    tcp = _must_fail(
+        lambda: _can_connect(socket.AF_INET, ("127.0.0.1", canary["port"])), "the host's network can be reached"
+    )
+    return tcp or _must_fail(
+        lambda: _can_connect(socket.AF_UNIX, b"\0" + canary["abstract"].encode()),
+        "an abstract socket of the host can be reached",
+    )
+
+
+def probe_secrets(canary):
+    """No process in sight may hold the judge's environment, and no process outside may be opened."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/" + pid + "/environ", "rb") as file:
+                if canary["environ"].encode() in file.read():
+                    return "the environment of the judge can be read"
+        except OSError:
+            continue
+    return _must_fail(lambda: os.open("/proc/1/mem", os.O_RDONLY), "the memory of process 1 can be read")
+
+
+def probe_privileges(_canary):
+    status = _status()
+    if int(status["CapEff"], 16) or int(status["CapPrm"], 16) or int(status["CapBnd"], 16):
+        return "capabilities are left"
+    if status["NoNewPrivs"] != "1":
+        return "new privileges can be gained"
+    if os.geteuid() == 0:
+        return "the program runs as root"
+    return ""
+
+
+def probe_processes(_canary):
+    seen = sorted(int(pid) for pid in os.listdir("/proc") if pid.isdigit())
+    return "" if len(seen) <= 2 and os.getppid() <= 1 else "processes of the host can be seen"
+
+
+def probe_filter(_canary):
+    """The system calls that hide others from a tracer, or lead out, are refused."""
+    import ctypes
+
+    if _status()["Seccomp"] != "2":
+        return "there is no system call filter"
+    libc = ctypes.CDLL(None, use_errno=True)
+    clone = {"x86_64": 56}.get(os.uname().machine, 220)  # 220 in the generic table: aarch64, riscv64
+    untraced_and_sigchld = 0x00800000 | 17
+    child = libc.syscall(clone, untraced_and_sigchld, 0, 0, 0, 0)
+    if child == 0:
+        os._exit(0)
+    if child > 0:
+        os.waitpid(child, 0)
+        return "an untraced child can be made"
+    if libc.unshare(0x10000000) == 0:  # CLONE_NEWUSER
+        return "a user namespace can be made"
+    if (
+        libc.prctl(22, 2, 0, 0, 0) == 0 or ctypes.get_errno() != 1
+    ):  # PR_SET_SECCOMP with a null filter: EFAULT if let in
+        return "a system call filter of one's own can be installed"
+    return ""
+
+
+def probe_limits(_canary):
+    """The number of processes ends where it should."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    reading, writing = os.pipe()
+    children = []
+    try:
+        while len(children) <= limit:
+            child = os.fork()
+            if child == 0:
+                os.close(writing)
+                os.read(reading, 1)
+                os._exit(0)
+            children.append(child)
+    except OSError:
+        pass
+    os.close(writing)
+    for child in children:
+        os.waitpid(child, 0)
+    os.close(reading)
+    return "" if len(children) <= limit else "the number of processes is not limited"
+
+
+PROBES = {
+    "files": probe_files,
+    "network": probe_network,
+    "secrets": probe_secrets,
+    "privileges": probe_privileges,
+    "processes": probe_processes,
+    "system calls": probe_filter,
+    "limits": probe_limits,
+}
+
+
+# --- running a submission -----------------------------------------------------------------------------------------
+
+
+class _Poison:
+    """A meta path finder that refuses named libraries, with a word of explanation."""
+
+    def __init__(self, reasons):
+        self._reasons = reasons
+
+    def find_spec(self, name, path=None, target=None):
+        for library, reason in self._reasons.items():
+            if name == library or name.startswith(library + "."):
+                raise ForbiddenImport(f"{library} is not allowed here: {reason}")
+
+
+def poison(reasons):
+    """Refuse the import of these libraries. `selectors` is a part of `socket`, so its classes refuse instead."""
+    if "selectors" in reasons:
+        import selectors
+
+        def refuse(*_args, **_kwargs):
+            raise Forbidden("selectors is not allowed here: " + reasons["selectors"])
+
+        for name in [n for n in vars(selectors) if n.endswith("Selector")]:
+            setattr(selectors, name, type(name, (), {"__init__": refuse}))
+    banned = {name: reason for name, reason in reasons.items() if name != "selectors"}
+    for name in [n for n in sys.modules if any(n == b or n.startswith(b + ".") for b in banned)]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, _Poison(banned))
+
+
+def explain(error, folder):
+    """An exception as a problem: the last line, and the frames that are in the submission's own files."""
+    import traceback
+
+    kind = "forbidden" if isinstance(error, Forbidden) else "raised"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(folder)]
+    rows = [f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}" for f in frames]
+    line = frames[-1].lineno if frames else 0
+    if isinstance(error, SyntaxError) and (error.filename or "").startswith(folder):
+        line = error.lineno or 0
+        rows.append(f"{os.path.basename(error.filename)}:{line}: {(error.text or '').strip()}")
+    text = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
+    return problem(kind, text, rows, line)
+
+
+def load(order):
+    """Import the submission. Its folder comes last on the path, so it can shadow nothing."""
+    import importlib.util
+
+    poison(order["poison"])
+    sys.dont_write_bytecode = True
+    sys.path.extend(order["path"])
+    file = os.path.join(order["folder"], order["module"] + ".py")
+    spec = importlib.util.spec_from_file_location(order["module"], file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[order["module"]] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def shipped(source, name, extra):
+    """A function of the check's file, from its source, with nothing else of that file."""
+    room = types.ModuleType("scenario")
+    room.__dict__.update(extra)
+    exec(compile(source, "<scenario>", "exec"), room.__dict__)
+    return getattr(room, name)
+
+
+class OpcodeMeter:
+    """How many opcodes of Python this process has run, for the cost of a request as a function of N.
+
+    A program can switch it off (sys.settrace(None)); the judge therefore refuses counts below an honest floor.
+    """
+
+    def __init__(self):
+        self.count = self._told = 0
+
+    def reply(self, _line):
+        """A handler that answers with the opcodes since its last answer."""
+        since, self._told = self.count - self._told, self.count
+        return b"%d" % since
+
+    def start(self):
+        if sys.version_info >= (3, 12):
+            monitoring = sys.monitoring
+            tool = monitoring.PROFILER_ID
+            monitoring.use_tool_id(tool, "opcodes")
+            monitoring.register_callback(tool, monitoring.events.INSTRUCTION, self._instruction)
+            monitoring.set_events(tool, monitoring.events.INSTRUCTION)
+        else:
+            sys.settrace(self._frame)
+
+    def _instruction(self, _code, _offset):
+        self.count += 1
+
+    def _frame(self, frame, event, _argument):
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        if event == "opcode":
+            self.count += 1
+        return self._frame
+
+
+def serve(module, order, channel):
+    entry = getattr(module, order["entry"], None)
+    if not callable(entry):
+        channel.send({"problem": problem("missing", f"{order['module']}.py has no function {order['entry']}")})
+        return
+    meter = OpcodeMeter()
+    handler = meter.reply if order["meter"] else shipped(order["source"], order["handler"], {})
+    arguments = [socket.socket(fileno=order["listen_fd"]), handler, *order["arguments"]]
+    channel.send({"serving": True})
+    if order["meter"]:
+        meter.start()
+    try:
+        entry(*arguments)
+    except BaseException as error:
+        sys.settrace(None)
+        channel.send({"problem": explain(error, order["folder"])})
+    else:
+        channel.send({"returned": True})
+
+
+def run(module, order, channel):
+    try:
+        value = shipped(order["source"], order["function"], {})(module, *order["arguments"])
+        channel.send({"value": value})
+    except BaseException as error:
+        channel.send({"problem": explain(error, order["folder"])})
+
+
+def main():
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    start = channel.receive()
+    if start is None:
+        return
+    os.umask(0o077)
+    limit_resources(start["limits"])
+    if start["boxed"]:
+        import ctypes
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        abi = enter_landlock(libc, ("/tmp", "/dev/shm"))
+        complaints = {name: PROBES[name](start["canary"]) for name in start["probes"]}
+        if not abi:
+            complaints["landlock"] = "the kernel has no Landlock"
+        channel.send({"probes": complaints, "pid": os.getpid()})
+    else:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: nobody else would take it along
+        channel.send({"probes": {}, "pid": os.getpid()})
+    module, folder = None, ""
+    while True:
+        order = channel.receive()
+        if order is None:
+            return
+        match order["op"]:
+            case "load":
+                folder = order["folder"]
+                try:
+                    module = load(order)
+                except BaseException as error:
+                    channel.send({"problem": explain(error, folder)})
+                else:
+                    channel.send({"loaded": True})
+            case "serve":
+                serve(module, order, channel)
+            case "run":
+                run(module, order, channel)
+
+
+if __name__ == "__main__":
+    main()

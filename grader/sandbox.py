@@ -1,0 +1,453 @@
+"""The wall: how a submission is kept from the judge, the host and other submissions. Knows bubblewrap, and who may read
+which path; knows nothing of checks, servers or traces.
+
+A box is `bwrap` with everything that its defaults leave open closed again:
+
+    default                                             here
+    root keeps all capabilities                         --cap-drop ALL, and root starts it as an unused user
+    pid 1 keeps the caller's environment                an empty environment; options on a descriptor, not in argv
+    inherited descriptors pass through                  exactly the ones named
+    a socket of the host's network leads out            sockets are made in the judge's private network
+    / and /dev are writable, tmpfs takes half the RAM   remounted read-only; one tmpfs of a few MiB
+    output to a file can be rewritten                   pipes only
+    strace can be escaped                               a static filter: no CLONE_UNTRACED, no seccomp(), no clone3
+
+Sources: bwrap(1) 0.8, seccomp(2), strace(1) BUGS, strace issues 75 and 303. Each row was
+reproduced before it was closed.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from grader import filter as call_filter
+from grader import inside, kernel
+from grader.errors import GraderError
+
+# One user for each judge keeps the processes of parallel gradings apart. The range is unused on Debian and Ubuntu
+# (adduser(8) ends at 59,999, systemd's dynamic users begin at 61,184) and exists in a container with 65,536 ids.
+_BOX_UIDS = range(60_100, 61_100)
+_OUTPUT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one box may use."""
+
+    memory_mb: int
+    processes: int
+    tmp_mb: int
+    open_files: int
+
+    def as_rlimits(self) -> dict[str, int]:
+        return {
+            "AS": self.memory_mb << 20,
+            "NPROC": self.processes,
+            "NOFILE": self.open_files,
+            "FSIZE": self.tmp_mb << 20,
+            "CORE": 0,
+        }
+
+
+def hard_open_files() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+
+# --- the wall -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """What must not be reachable from the inside: a file, a TCP port and an abstract socket of the host's, a secret in
+    the judge's environment."""
+
+    port: int
+    abstract: str
+    environ: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wall:
+    """What all boxes of one judge have in common."""
+
+    boxed: bool
+    bwrap: str
+    staging: Path  # a world-reachable folder: inside.py, submission/, given/, traces/, canary
+    canary: Canary | None
+    uid: int | None  # the user that boxes run as, when the judge is root
+    python: tuple[Path, ...] = ()  # prefixes of the base interpreter, as they are reached in the judge's mounts
+
+    @property
+    def folder(self) -> str:
+        """The submission's folder, as the program in the box sees it."""
+        return "/box/submission" if self.boxed else str(self.staging / "submission")
+
+    @property
+    def given(self) -> str:
+        return "/box/given" if self.boxed else str(self.staging / "given")
+
+    @property
+    def traces(self) -> Path:
+        return self.staging / "traces"
+
+
+def base_interpreter() -> Path:
+    """The interpreter behind the virtual environment: the box sees no environment and no shim."""
+    return Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+
+
+def build_wall(staging: Path, *, boxed: bool, bwrap: str, canary: Canary | None) -> Wall:
+    """Lay out the staging folder for the boxes. As root, in the judge's own mounts, make the interpreter reachable.
+
+    Raises:
+        GraderError: the boxes' user cannot reach the folder or the interpreter; the message has the cure.
+    """
+    uid = _BOX_UIDS[os.getpid() % len(_BOX_UIDS)] if boxed and os.getuid() == 0 else None
+    shutil.copyfile(Path(inside.__file__), staging / "inside.py")
+    (staging / "canary").write_text("a file of the host\n")
+    traces = staging / "traces"
+    traces.mkdir(exist_ok=True)  # a judge that was refused the box has been here
+    if uid is not None:
+        os.chown(traces, uid, uid)
+    for parent in staging.resolve().parents:
+        if uid is not None and not parent.stat().st_mode & 0o001:
+            raise GraderError(
+                f"The temporary folder {staging.parent} cannot be reached by the user that submissions run as: "
+                f"{parent} is closed to others. Set TMPDIR to a folder that everyone can reach, such as /tmp."
+            )
+    return Wall(
+        boxed=boxed, bwrap=bwrap, staging=staging, canary=canary, uid=uid, python=tuple(_python_prefixes(staging, uid))
+    )
+
+
+def _python_prefixes(staging: Path, uid: int | None) -> Iterator[Path]:
+    """Folders outside of /usr that the interpreter needs. Root binds them next to the submission: the boxes' user may
+    not be allowed to walk through a home folder."""
+    wanted = {Path(os.path.realpath(p)) for p in (sys.base_prefix, sys.base_exec_prefix, base_interpreter().parent)}
+    tops = [
+        p for p in wanted if not p.is_relative_to("/usr") and not any(p != q and p.is_relative_to(q) for q in wanted)
+    ]
+    for number, prefix in enumerate(sorted(tops)):
+        if uid is not None:
+            place = staging / f"python{number}"
+            place.mkdir(exist_ok=True)
+            try:
+                kernel.bind(prefix, place)
+            except OSError as error:
+                raise GraderError(
+                    f"The interpreter in {prefix} cannot be shown to submissions ({error.strerror}). "
+                    "Use one below /usr: `make clean && make PYTHON=/usr/bin/python3`."
+                ) from error
+        yield prefix
+
+
+def _options(wall: Wall, limits: Limits) -> list[str]:
+    """bwrap's options. The order matters: a later mount covers an earlier one."""
+    words = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    words += ["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "box"]
+    words += ["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv"]
+    words += ["--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/tmp"]
+    words += ["--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        top = Path("/", name)
+        if top.is_symlink():
+            words += ["--symlink", os.readlink(top), str(top)]
+        elif top.is_dir():
+            words += ["--ro-bind", str(top), str(top)]
+    words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    for number, prefix in enumerate(wall.python):
+        source = prefix if wall.uid is None else wall.staging / f"python{number}"
+        words += ["--ro-bind", str(source), str(prefix)]
+    words += ["--proc", "/proc", "--dev", "/dev"]
+    for name in ("inside.py", "submission", "given"):
+        words += ["--ro-bind", str(wall.staging / name), f"/box/{name}"]
+    for folder in ("/dev/shm", "/tmp"):
+        words += ["--size", str(limits.tmp_mb << 20), "--perms", "0700", "--tmpfs", folder]
+    return [*words, "--chdir", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"]
+
+
+# --- one box ------------------------------------------------------------------------------------------------------
+
+
+class Lost(Enum):
+    """Whether a box ended by SIGKILL, and which of its processes was hit."""
+
+    NO = 0
+    INSIDE = 1  # the program: out of memory, a person, or itself
+    OUTSIDE = 2  # strace or bwrap, out of the program's reach
+
+
+class BoxEnded(Exception):
+    """The box's program has ended, or says what is not a message."""
+
+
+@dataclass(slots=True)
+class _Output:
+    """What the program printed: the first bytes of it. The rest is read and thrown away, so that it never blocks."""
+
+    kept: bytearray = field(default_factory=bytearray)
+    dropped_bytes: int = 0
+
+    def drain(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while data := os.read(pipe.fileno(), 65536):
+                room = max(0, _OUTPUT_BYTES - len(self.kept))
+                self.kept += data[:room]
+                self.dropped_bytes += max(0, len(data) - room)
+
+
+class Box:
+    """A started box. Use it in a `with` block: leaving it kills whatever is left inside.
+
+    Attributes:
+        pid: the program's process, as the host numbers it.
+        outermost_pid: strace's or bwrap's: killing it kills the whole box.
+    """
+
+    def __init__(
+        self, wall: Wall, limits: Limits, *, tracer: Sequence[str], pass_fds: Sequence[int], refuse_io_uring: bool
+    ) -> None:
+        self._wall, self._limits = wall, limits
+        self._near, far = socket.socketpair()
+        self._near.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._output = _Output()
+        self._files = contextlib.ExitStack()
+        self.pid = self.uid = 0
+        self._pidfd = -1
+        with far:
+            command, fds = self._command(far.fileno(), tracer, refuse_io_uring)
+            self._process = self._start(command, [*fds, *pass_fds, far.fileno()], pinned=bool(tracer))
+        self.outermost_pid = self._process.pid
+        assert self._process.stdout is not None  # a pipe was asked for
+        self._drain = threading.Thread(target=self._output.drain, args=(self._process.stdout,), daemon=True)
+        self._drain.start()
+
+    def _command(self, channel: int, tracer: Sequence[str], refuse_io_uring: bool) -> tuple[list[str], list[int]]:
+        python = [str(base_interpreter()), "-I", "-B", "-X", "pycache_prefix=/nowhere", "-u"]
+        if not self._wall.boxed:
+            return [*tracer, *python, str(self._wall.staging / "inside.py"), str(channel)], []
+        library = call_filter.libseccomp()
+        if library is None:
+            raise GraderError("libseccomp.so.2 is missing: `sudo apt-get install -y libseccomp2`.")
+        bpf = self._scratch_file()
+        call_filter.write_filter(library, bpf, refuse_io_uring=refuse_io_uring)
+        bpf.seek(0)
+        options = self._scratch_file()
+        words = [*_options(self._wall, self._limits), "--seccomp", str(bpf.fileno())]
+        options.write(b"".join(os.fsencode(word) + b"\0" for word in words))
+        options.seek(0)
+        bwrap = [self._wall.bwrap, "--args", str(options.fileno()), "--"]
+        return [*tracer, *bwrap, *python, "/box/inside.py", str(channel)], [bpf.fileno(), options.fileno()]
+
+    def _scratch_file(self) -> IO[bytes]:
+        """An open file without a name, for bwrap to read; closed when the box has started."""
+        return self._files.enter_context(tempfile.TemporaryFile())
+
+    def _start(self, command: list[str], fds: list[int], *, pinned: bool) -> "subprocess.Popen[bytes]":
+        parent = os.getpid()
+        # A tracer and its tracee on one core take 16 microseconds a call, on two cores 123.
+        core = {max(os.sched_getaffinity(0))} if pinned else set()
+        uid = self._wall.uid
+
+        def between_fork_and_exec() -> None:
+            kernel.die_with_parent(parent)
+            if core:
+                os.sched_setaffinity(0, core)
+
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={},
+            cwd="/",
+            close_fds=True,
+            pass_fds=fds,
+            start_new_session=True,
+            user=uid,
+            group=uid,
+            extra_groups=None if uid is None else [],
+            preexec_fn=between_fork_and_exec,  # no lock is taken in it, so another thread cannot hold it
+        )
+
+    # --- talking
+
+    def prove(self, timeout_s: float, *, thorough: bool) -> dict[str, str]:
+        """Lower the program's rights, before any line of a submission runs, and let it try the wall.
+
+        Returns:
+            What is missing: protection and complaint. Empty when bare, where nothing is claimed.
+        """
+        canary = self._wall.canary
+        probes = [name for name in inside.PROBES if thorough or name != "limits"]
+        start: dict[str, Any] = {"op": "start", "limits": self._limits.as_rlimits(), "boxed": self._wall.boxed}
+        if not self._wall.boxed:
+            del start["limits"]["NPROC"]  # it would count all the processes of the person who runs this
+        elif canary is not None:
+            start["probes"] = probes
+            start["canary"] = {
+                "file": str(self._wall.staging / "canary"),
+                "folder": self._wall.folder,
+                "port": canary.port,
+                "abstract": canary.abstract,
+                "environ": canary.environ,
+            }
+        self.send(start)
+        answer = self.receive(timeout_s)
+        self._files.close()
+        complaints = answer.get("probes")
+        if self.pid == 0 or not isinstance(complaints, dict):
+            raise BoxEnded("the box did not introduce itself")
+        if self._wall.boxed and self.uid == 0:
+            complaints["user"] = "the program's user is root outside of its namespace"
+        self._pidfd = os.pidfd_open(self.pid)
+        return {str(name): str(complaint) for name, complaint in complaints.items() if complaint}
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        data = json.dumps(message).encode()
+        try:
+            self._near.sendall(struct.pack(">I", len(data)) + data)
+        except OSError as error:
+            raise BoxEnded("the program has closed its channel") from error
+
+    def receive(self, timeout_s: float) -> dict[str, Any]:
+        """The next message. It comes from a stranger: its size, depth, numbers and type are checked.
+
+        Raises:
+            BoxEnded: the channel is closed, or what came is no message.
+            TimeoutError: nothing came.
+        """
+        self._near.settimeout(timeout_s)
+        try:
+            (size,) = struct.unpack(">I", self._exactly(4))
+            if size > inside.MAX_FRAME_BYTES:
+                raise BoxEnded(f"a message of {size:,} bytes came out of the box")
+            message = json.loads(self._exactly(size), parse_constant=_no_constants)
+        except TimeoutError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:
+            raise BoxEnded("what came out of the box is not a message") from error
+        if not isinstance(message, dict):
+            raise BoxEnded("what came out of the box is not a message")
+        return message
+
+    def _exactly(self, wanted: int) -> bytes:
+        got = b""
+        while len(got) < wanted:
+            data, ancillary, _flags, _address = self._near.recvmsg(wanted - len(got), socket.CMSG_SPACE(12))
+            if not data:
+                raise BoxEnded("the program has ended")
+            if self.pid == 0:  # struct ucred: pid, uid, gid, translated by the kernel to the judge's namespaces
+                for _level, kind, payload in ancillary:
+                    if kind == socket.SCM_CREDENTIALS:
+                        self.pid, self.uid, _ = struct.unpack("3i", payload)
+            got += data
+        return got
+
+    def has_message(self) -> bool:
+        """Whether a message, or the channel's end, is there to be received."""
+        self._near.settimeout(0)
+        try:
+            self._near.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    # --- ending
+
+    @property
+    def alive(self) -> bool:
+        """Whether the program in the box still runs."""
+        return self._pidfd >= 0 and not _readable(self._pidfd)
+
+    def output(self) -> bytes:
+        """What the program printed, the first 64 KiB."""
+        rest = self._output.dropped_bytes
+        return bytes(self._output.kept) + (b"\n... and %d bytes more" % rest if rest else b"")
+
+    def lost_to_kill(self, timeout_s: float = 2.0) -> Lost:
+        """Whether somebody killed it with SIGKILL: the kernel out of memory, a person, or the program itself.
+
+        Nothing inside can kill strace or bwrap, so those are never the student's fault; of the program itself it
+        cannot be told. Either way the sample says nothing and is taken again.
+        """
+        if self._process.poll() is None and not self.alive:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_s)
+        outermost_is_the_program = self._process.pid == self.pid
+        match self._process.poll():
+            case -9 if not outermost_is_the_program:
+                return Lost.OUTSIDE
+            case -9 | 137:
+                return Lost.INSIDE
+            case _:
+                return Lost.NO
+
+    def ended_by(self) -> str:
+        """How the program ended, for a person."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2.0)
+        code = self._process.poll()
+        if code is None:
+            return "it still runs, but closed its channel"
+        if code > 128 or code < 0:
+            number = code - 128 if code > 0 else -code
+            with contextlib.suppress(ValueError):
+                return f"signal {signal.Signals(number).name}"
+        return f"exit status {code}"
+
+    def close(self) -> None:
+        """Kill what is left, and wait until nothing is."""
+        self._near.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        if self._pidfd >= 0:
+            # A bare program is no child of a dying pid namespace: it is killed by name of its descriptor.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            _readable(self._pidfd, timeout_s=10.0)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self._process.wait()
+        self._drain.join(timeout=2.0)
+        assert self._process.stdout is not None  # a pipe was asked for
+        if not self._drain.is_alive():  # else a survivor holds the pipe: bare only, and the pipe goes with the judge
+            self._process.stdout.close()
+        self._files.close()
+
+    def __enter__(self) -> "Box":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _no_constants(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _readable(fd: int, timeout_s: float = 0.0) -> bool:
+    import select
+
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(timeout_s * 1000))

@@ -1,0 +1,152 @@
+'''A student's stub from a reference solution, and whether a committed stub is still the one its solution gives.
+
+Knows the marks of a solution region and what stands in its place. Must not know where a course keeps its files, nor
+notebooks. A region is replaced as nbgrader's ClearSolutions replaces it in a code cell with nbgrader's own settings
+(github.com/jupyter/nbgrader, `nbgrader/preprocessors/clearsolutions.py`):
+
+    def answer():                                    def answer():
+        """Forty-two."""                                 """Forty-two."""
+        ### BEGIN SOLUTION            becomes            # YOUR CODE HERE
+        return 6 * 7                                     raise NotImplementedError()
+        ### END SOLUTION
+
+To nbgrader 0.9 a mark is any line that holds BEGIN SOLUTION or END SOLUTION, whatever else stands on it, and the stub
+gets that line's indentation. So it is here. What nbgrader lets pass although it publishes a solution, or means that
+something was forgotten, is an error here: an END without a BEGIN, a file without a region, a misspelt mark.
+'''
+
+import ast
+import builtins
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+from grader.errors import CourseError
+
+_BEGIN = "BEGIN SOLUTION"
+_END = "END SOLUTION"
+_STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")  # nbgrader's default `code_stub`
+_NEARLY_A_MARK = re.compile(r"#\s*(begin|end)[\s_-]*solution", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d]\w*")
+_CURE = "Run `grade stubs`."
+
+
+def stub_of(source: str, *, name: str) -> str:
+    """The text of `source` with each solution region replaced by the stub, at the indentation of its BEGIN line.
+
+    Args:
+        source: a reference solution; lines end in `\\n` and keep whatever else they end in.
+        name: the file, as messages name it.
+
+    Raises:
+        CourseError: a BEGIN within a region, an END outside one, a region that does not end, a line that is nearly a
+            mark, or no region at all.
+    """
+    _demand_sound_regions(source, name)
+    kept: list[str] = []
+    inside = False
+    for line in source.split("\n"):
+        if _BEGIN in line:
+            inside = True
+            indent = line[: len(line) - len(line.lstrip())]
+            kept.extend(indent + stub_line for stub_line in _STUB)
+        elif _END in line:
+            inside = False
+        elif not inside:
+            kept.append(line)
+    return "\n".join(kept)
+
+
+def solution_tokens(source: str) -> frozenset[str]:
+    """Identifiers that occur only inside the solution regions of `source`: if one shows up elsewhere, it leaked.
+
+    Names of Python's builtins give no solution away and are left out; so is every word that the stub holds, be it in
+    a comment or a docstring.
+
+    Raises:
+        CourseError: `source` is not Python, or what `stub_of` raises.
+    """
+    published = frozenset(_WORD.findall(stub_of(source, name="solution")))
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:  # ValueError: NUL bytes
+        line = getattr(error, "lineno", None) or 1
+        raise CourseError(f"solution:{line}: the reference is not Python: {error}. Correct it.") from error
+    return frozenset(_identifiers(tree)) - published - frozenset(dir(builtins))
+
+
+def stale_stub(solution: Path, stub: Path) -> str | None:
+    """None when `stub` is, byte for byte, what `solution` gives; else a message: file, first differing line, cure.
+
+    Raises:
+        CourseError: `solution` cannot be read or is not UTF-8, `stub` is there and cannot be read, or what `stub_of`
+            raises.
+    """
+    try:
+        expected = stub_of(solution.read_bytes().decode("utf-8"), name=str(solution))
+    except UnicodeDecodeError as error:
+        raise CourseError(f"{solution}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from error
+    except OSError as error:
+        raise _unreadable(solution, error) from error
+    try:
+        # A stub that is not UTF-8 differs somewhere; surrogates show where, and equal nothing that was decoded above.
+        seen = stub.read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return f"{stub}: the stub of {solution} is missing. {_CURE}"
+    except OSError as error:
+        raise _unreadable(stub, error) from error
+    lines = enumerate(zip_longest(seen.split("\n"), expected.split("\n")), start=1)
+    for number, (is_there, is_due) in lines:
+        if is_there != is_due:
+            return f"{stub}:{number}: {_quoted(is_there)} where {solution} gives {_quoted(is_due)}. {_CURE}"
+    return None
+
+
+def _demand_sound_regions(source: str, name: str) -> None:
+    opened_at = 0  # line of the BEGIN of the region that is open; lines count from 1
+    for number, line in enumerate(source.split("\n"), start=1):
+        if _BEGIN in line:
+            if opened_at:
+                raise CourseError(
+                    f"{name}:{number}: `### {_BEGIN}` within the solution region of line {opened_at}. "
+                    f"Close that one with `### {_END}` first: regions do not nest."
+                )
+            opened_at = number
+        elif _END in line:
+            if not opened_at:
+                raise CourseError(f"{name}:{number}: `### {_END}` without a BEGIN before it. Add or delete one.")
+            opened_at = 0
+        elif _NEARLY_A_MARK.search(line):
+            raise CourseError(
+                f"{name}:{number}: this is nearly a mark, and nbgrader would take it for code. "
+                f"Write `### {_BEGIN}` or `### {_END}`, in these letters."
+            )
+    if opened_at:
+        raise CourseError(
+            f"{name}:{opened_at}: the solution region does not end. Add `### {_END}` after its last line."
+        )
+    if _BEGIN not in source:
+        raise CourseError(
+            f"{name}: no solution region, so the stub would be the whole solution. "
+            f"Put `### {_BEGIN}` and `### {_END}` around what students write."
+        )
+
+
+def _identifiers(tree: ast.AST) -> Iterator[str]:
+    """Every name in `tree`. All strings in a syntax tree are identifiers (dotted in imports), except constants."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            continue
+        for _, value in ast.iter_fields(node):
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, str):
+                    yield from item.split(".")
+
+
+def _unreadable(file: Path, error: OSError) -> CourseError:
+    return CourseError(f"{file}: cannot be read: {error.strerror}. Check the path and its permissions.")
+
+
+def _quoted(line: str | None) -> str:
+    return "the end of the file" if line is None else ascii(line)

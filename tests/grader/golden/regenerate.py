@@ -1,0 +1,257 @@
+"""Sample reports, what the terminal makes of them, and how to write what is kept of it: run
+
+    python tests/grader/golden/regenerate.py
+
+after a deliberate change of words, layout or schema, and read the difference before it is committed.
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from grader import report, terminal
+from grader.report import Check, Graded, Isolation, Machine, Measurement, Outcome, ScoredCheck, Ungraded
+
+GOLDEN = Path(__file__).parent
+SCHEMA = Path(report.__file__).with_name("schemas") / "report-1.json"
+
+MACHINE = Machine(kernel="6.8.0", python="3.11.7", strace="6.8", bwrap="0.9.0", nofile=1_048_576)
+RUN = {"exercise": "ex03_epoll", "seed": 20_250_901, "kit_version": "0.1.0", "checks_digest": "5f" * 32}
+
+
+def scored(name: str, title: str, points: int, outcome: Outcome = Outcome.PASSED, **more: object) -> ScoredCheck:
+    score = {Outcome.PASSED: points, Outcome.UNMEASURED: None}.get(outcome, 0)
+    fields = {"name": name, "title": title, "points": points, "outcome": outcome, "score": score, "duration_s": 0.25}
+    return ScoredCheck.model_validate(fields | more)
+
+
+def graded(*checks: ScoredCheck, **more: object) -> Graded:
+    fields = {
+        "title": "epoll loop",
+        "isolation": Isolation.BOXED,
+        "official": True,
+        "machine": MACHINE,
+        "score": sum(check.score or 0 for check in checks),
+        "max_score": sum(check.points for check in checks),
+        "measurable_score": sum(check.points for check in checks if check.outcome is not Outcome.UNMEASURED),
+        "checks": checks,
+    }
+    return Graded.model_validate(RUN | fields | more)
+
+
+def budget(name: str, value: float | None, limit: float, reference: float, naive: float, unit: str) -> Measurement:
+    return Measurement(name=name, value=value, limit=limit, reference=reference, naive=naive, unit=unit)
+
+
+BASIC = scored("basic", "One client gets its reply, and the server returns when stop_fd is readable", 4)
+
+FULL_PASS = graded(
+    BASIC,
+    scored(
+        "partial",
+        "A slow reader gets its whole reply and disturbs nobody",
+        9,
+        measurements=(budget("syscalls_while_stalled", 0, 5, 0, 1182, "calls"),),
+    ),
+    scored(
+        "budget",
+        "Three system calls a request, however many connections are idle",
+        8,
+        measurements=(
+            budget("syscalls_per_request", 3.0, 4.5, 3.0, 102, "calls/request"),
+            budget("syscalls_per_request_big_crowd", 3.005, 4.5, 3.0, 1002, "calls/request"),
+        ),
+    ),
+    scored(
+        "c5k",
+        "5,000 connections held by one thread",
+        8,
+        measurements=(
+            budget("rss_per_connection", 412, 8192, 367, 20900, "bytes"),
+            budget("threads", 1, 1, 1, 5001, "threads"),
+        ),
+    ),
+)
+
+OVER_BUDGET = """\
+expected: at most 4.5 system calls per request (system calls in the window / requests), with 100 connections open
+seen: 102.00 with 100 connections, 1,002.00 with 1,000; the reference needs 3.00, one that scans them all 102
+try: A request needs one wait, one recv and one send. Look for a second recv, for epoll_ctl on each request, and for a \
+scan of all connections.
+
+The calls of one request:
+  | epoll_wait(4, [{events=EPOLLIN, data=0x9}], 1023, -1) = 1
+  | recvfrom(7, 0x7f3a2c0010b0, 65536, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)
+  | recvfrom(8, 0x7f3a2c0010b0, 65536, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)
+  | ... 98 more like these"""
+
+FAILING = graded(
+    BASIC,
+    scored(
+        "frag",
+        "Half a line stalls nobody",
+        8,
+        Outcome.TIMED_OUT,
+        message="expected: an answer within 30 s while another client has sent half a line\n"
+        "seen: nothing: the program sleeps in recvfrom\n"
+        "try: A TCP read is not a line: keep what was read in a buffer of the connection's own.",
+    ),
+    scored("bigreq", "A request larger than any one read", 4, Outcome.NOT_RUN, message="needs frag"),
+    scored(
+        "rst",
+        "A reset connection ends only itself",
+        5,
+        Outcome.CRASHED,
+        message="expected: serve_epoll goes on serving\nseen: serve_epoll raised ConnectionResetError: [Errno 104]\n"
+        "  | Traceback (most recent call last):\n"
+        '  |   File "epoll_server.py", line 41, in serve_epoll\n'
+        "  | ConnectionResetError: [Errno 104] \x1b[31mConnection reset by peer\x1b[0m",
+    ),
+    scored(
+        "api",
+        "Readiness comes from epoll",
+        0,
+        Outcome.FORBIDDEN,
+        message="expected: a solution without select()\nseen: select() was called 20 times\n"
+        "try: Use select.epoll(): create it once, register each connection once, and wait in poll().",
+    ),
+    scored(
+        "budget",
+        "Three system calls a request, however many connections are idle",
+        8,
+        Outcome.FAILED,
+        message=OVER_BUDGET,
+        measurements=(
+            budget("syscalls_per_request", 102, 4.5, 3.0, 102, "calls/request"),
+            budget("syscalls_per_request_big_crowd", 1002, 4.5, 3.0, 1002, "calls/request"),
+        ),
+    ),
+    scored(
+        "steady",
+        "The interest set does not change while requests are served",
+        8,
+        measurements=(budget("epoll_ctl_per_request", 0.0312, 0.05, 0, 2, "calls/request"),),
+    ),
+    scored(
+        "c10k",
+        "10,000 connections held, each answered",
+        2,
+        Outcome.UNMEASURED,
+        message="This machine allows 4,096 open descriptors; the check needs 10,300. Raise the hard limit: ulimit -Hn.",
+        measurements=(budget("rss_per_connection_10k", None, 8192, 367, 20900, "bytes"),),
+    ),
+    ignored_files=("notes.txt", "epoll_server_old.py"),
+)
+
+UNGRADED = Ungraded.model_validate(
+    RUN
+    | {
+        "title": "epoll loop",
+        "isolation": None,
+        "machine": MACHINE,
+        "reason": "strace ended with status 1 while `frag` was measured: ptrace is not permitted here. Run outside a "
+        "container, or start the container with --cap-add SYS_PTRACE.",
+        "checks": (
+            Check(name="basic", title=BASIC.title, points=4, outcome=Outcome.PASSED, duration_s=0.25),
+            Check(
+                name="many",
+                title="Many clients at once, answered in any order",
+                points=5,
+                outcome=Outcome.FAILED,
+                message="expected: 50 answers\nseen: 1\ntry: Never wait for a particular client.",
+                duration_s=0.5,
+            ),
+        ),
+    }
+)
+
+BARE = graded(
+    BASIC,
+    isolation=Isolation.BARE,
+    official=False,
+    partial=True,
+    missing_protections=(
+        "the program can read every file that you can read",
+        "the program shares the network of this machine",
+    ),
+)
+BARE_WARNING = (
+    "NOT ISOLATED: this program runs with all your rights.",
+    "Grade only your own work this way. The result is not official. `grade doctor` says what is missing for a box.",
+)
+
+KOREAN = graded(
+    scored("basic", "클라이언트 하나가 응답을 받고, stop_fd를 읽을 수 있게 되면 서버가 반환한다", 4),
+    scored(
+        "many",
+        "여러 클라이언트에게 순서와 관계없이 응답한다",
+        5,
+        Outcome.FAILED,
+        message="기대: 클라이언트 50개가 모두 응답을 받는다\n"
+        "결과: 한 클라이언트만 응답을 받았고 나머지는 서버가 첫 번째 클라이언트를 기다리는 동안 아무것도 받지 못했다\n"
+        "시도: 한 클라이언트에게 응답한 뒤에는 epoll.poll()로 돌아가라. 특정 클라이언트를 기다리지 마라.\n"
+        "  | 클라이언트 1: 응답 받음, 클라이언트 2: 응답 없음, 클라이언트 3: 응답 없음, 클라이언트 4: 응답 없음",
+    ),
+    title="epoll 루프",
+)
+
+REPORTS: dict[str, Graded | Ungraded] = {
+    "full_pass": FULL_PASS,
+    "failing": FAILING,
+    "ungraded": UNGRADED,
+    "bare": BARE,
+    "korean": KOREAN,
+}
+
+
+def live(console: Console, shown: Graded | Ungraded) -> None:
+    """What a student sees: each check as it ends, then the report."""
+    for check in shown.checks:
+        terminal.show_check(console, check)
+    terminal.show_report(console, shown)
+
+
+def bare(console: Console) -> None:
+    terminal.banner(console, BARE_WARNING)
+    live(console, BARE)
+
+
+def overview(console: Console) -> None:
+    rows = [
+        terminal.OverviewRow(slug="ex01_dispatcher", title="Callback dispatcher", points=100, score=100),
+        terminal.OverviewRow(slug="ex03_epoll", title="epoll 루프", points=100, score=88, measurable_score=98),
+        terminal.OverviewRow(
+            slug="ex04_io_uring", title="io_uring 리더: 한 번의 진입으로 여러 블록을 읽는다", points=100
+        ),
+    ]
+    terminal.show_overview(console, "고동시성 서버", rows, "grade ex04_io_uring")
+
+
+SCREENS: dict[str, Callable[[Console], None]] = {
+    "full_pass": lambda console: live(console, FULL_PASS),
+    "failing": lambda console: live(console, FAILING),
+    "failing_from_file": lambda console: terminal.show_report(console, FAILING, hints_shown=False),
+    "ungraded": lambda console: live(console, UNGRADED),
+    "bare": bare,
+    "korean": lambda console: live(console, KOREAN),
+    "overview": overview,
+}
+
+
+def screen(name: str, *, width: int | None = None, colour: bool | None = None) -> str:
+    """What one screen prints into a pipe."""
+    stream = io.StringIO()
+    SCREENS[name](terminal.make_console(stream, colour=colour, width=width))
+    return stream.getvalue()
+
+
+def main() -> None:
+    for name in SCREENS:
+        (GOLDEN / f"{name}.txt").write_text(screen(name), encoding="utf-8")
+    SCHEMA.write_text(report.json_schema_text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

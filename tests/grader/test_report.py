@@ -1,0 +1,163 @@
+"""A report cannot contradict itself, and one without a verdict cannot be read as a zero."""
+
+import json
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from grader import report
+from grader.report import Check, Graded, Outcome, ScoredCheck, Ungraded
+
+SAMPLES: dict[str, Any] = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+REPORTS: dict[str, Graded | Ungraded] = SAMPLES["REPORTS"]
+SCHEMA: Path = SAMPLES["SCHEMA"]
+
+each_report = pytest.mark.parametrize("sample", REPORTS.values(), ids=REPORTS)
+
+
+def keys(value: object) -> Iterator[str]:
+    match value:
+        case dict():
+            yield from value
+            for inner in value.values():
+                yield from keys(inner)
+        case list():
+            for inner in value:
+                yield from keys(inner)
+
+
+def check(outcome: Outcome, **more: object) -> dict[str, Any]:
+    return {"name": "many", "title": "Many", "points": 5, "outcome": outcome, "duration_s": 0.1} | more
+
+
+@each_report
+def test_a_report_comes_back_from_its_json_as_it_was(sample: Graded | Ungraded) -> None:
+    assert report.from_json(report.to_json(sample)) == sample
+
+
+@each_report
+def test_a_report_is_what_the_published_schema_describes(sample: Graded | Ungraded) -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(json.loads(report.to_json(sample)))
+
+
+def test_the_published_schema_is_current() -> None:
+    cure = (
+        "run `python tests/grader/golden/regenerate.py`, read the difference; another form is another `schema` version"
+    )
+    assert SCHEMA.read_text(encoding="utf-8") == report.json_schema_text(), cure
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param({"score": "twelve"}, id="a score that is a word"),
+        pytest.param({"graded": False}, id="a score in a report without a verdict"),
+        pytest.param({"schema": "tracegrade/report/2"}, id="another version"),
+        pytest.param({"isolation": "perfect"}, id="a level that does not exist"),
+        pytest.param({"note": ""}, id="a key that does not exist"),
+    ],
+)
+def test_neither_the_schema_nor_the_reader_takes_a_spoilt_report(spoilt: dict[str, Any]) -> None:
+    value = json.loads(report.to_json(REPORTS["failing"])) | spoilt
+
+    assert not jsonschema.Draft202012Validator(report.json_schema()).is_valid(value)
+    with pytest.raises(ValueError, match="validation error"):
+        report.from_json(json.dumps(value))
+
+
+def test_a_report_says_its_schema_first() -> None:
+    first = next(iter(json.loads(report.to_json(REPORTS["failing"])).items()))
+
+    assert first == ("schema", "tracegrade/report/1")
+
+
+def test_another_schema_version_is_refused() -> None:
+    text = report.to_json(REPORTS["full_pass"]).replace("tracegrade/report/1", "tracegrade/report/2")
+
+    with pytest.raises(ValueError, match="tracegrade/report/1"):
+        report.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", b"\xff", '{"graded": null}', '{"graded": true}'])
+def test_what_is_not_a_report_is_refused(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        report.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("field", "complaint"),
+    [
+        ("score", "the score is not the sum"),
+        ("max_score", "the maximum is not the sum"),
+        ("measurable_score", "the measurable score is not the sum"),
+    ],
+)
+@pytest.mark.parametrize("by", [1, -1])
+def test_sums_that_do_not_agree_are_refused(field: str, complaint: str, by: int) -> None:
+    value = json.loads(report.to_json(REPORTS["failing"]))
+    value[field] += by
+
+    with pytest.raises(ValueError, match=complaint):
+        report.from_json(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "score"),
+    [(outcome, {Outcome.PASSED: 5, Outcome.UNMEASURED: None}.get(outcome, 0)) for outcome in Outcome],
+)
+def test_the_score_of_a_check_follows_from_its_outcome(outcome: Outcome, score: int | None) -> None:
+    made = ScoredCheck.model_validate(check(outcome, score=score))
+
+    assert made.score == score
+    for wrong in {0, 1, 5, None} - {score}:
+        with pytest.raises(ValueError, match=f"a {outcome} check scores {score}, not {wrong}"):
+            ScoredCheck.model_validate(check(outcome, score=wrong))
+
+
+def test_an_unmeasured_check_is_neither_points_nor_a_failure() -> None:
+    sample = SAMPLES["graded"](
+        SAMPLES["scored"]("basic", "Basic", 4), SAMPLES["scored"]("c10k", "Many", 2, Outcome.UNMEASURED)
+    )
+
+    assert (sample.score, sample.measurable_score, sample.max_score) == (4, 4, 6)
+    assert sample.passed
+
+
+@pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.PASSED, Outcome.UNMEASURED})
+def test_any_other_outcome_than_passed_and_unmeasured_means_that_not_all_passed(outcome: Outcome) -> None:
+    sample = SAMPLES["graded"](SAMPLES["scored"]("basic", "Basic", 4), SAMPLES["scored"]("many", "Many", 0, outcome))
+
+    assert not sample.passed
+
+
+def test_an_ungraded_report_has_no_score_anywhere() -> None:
+    sample = REPORTS["ungraded"]
+    assert isinstance(sample, Ungraded)
+    assert sample.checks
+
+    assert not [key for key in keys(json.loads(report.to_json(sample))) if "score" in key]
+    assert not hasattr(sample, "score")
+    assert not hasattr(sample.checks[0], "score")
+
+
+def test_not_even_checks_that_have_scores_bring_one_into_an_ungraded_report() -> None:
+    scored = ScoredCheck.model_validate(check(Outcome.PASSED, score=5))
+    sample = REPORTS["ungraded"].model_copy(update={"checks": (scored,)})
+
+    text = report.to_json(sample)
+
+    assert "score" not in set(keys(json.loads(text)))
+    assert report.from_json(text).checks == (Check.model_validate(check(Outcome.PASSED)),)
+
+
+@pytest.mark.parametrize("sample", ["full_pass", "ungraded"])
+def test_reports_do_not_change(sample: str) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        REPORTS[sample].seed = 1
