@@ -22,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -46,13 +47,12 @@ if sys.platform == "linux":  # elsewhere what these import is missing, and NOT_L
 # /usr/bin first: on Ubuntu the AppArmor profile that lets bwrap work names /usr/bin/bwrap alone.
 SYSTEM_PATH: Final = "/usr/bin:/bin:/usr/local/bin"
 
-# Docker's profiles of seccomp and AppArmor refuse namespaces and mounts; Linux mounts no /proc in a user namespace while
-# parts of the one in sight are masked; and root, who makes a network without a user namespace, needs one capability to
-# unshare and one to bring loopback up.
-_NO_SECCOMP: Final = "--security-opt=seccomp=unconfined"
+# Docker's profiles of seccomp and AppArmor refuse namespaces and mounts; Linux mounts no /proc in a user namespace
+# while parts of the one in sight are masked; and root, who makes a network without a user namespace, needs one
+# capability to unshare and one to bring loopback up.
 _DOCKER_OPTIONS: Final = (
-    f"--cap-add=SYS_ADMIN --cap-add=NET_ADMIN {_NO_SECCOMP} --security-opt=apparmor=unconfined "
-    "--security-opt=systempaths=unconfined"
+    "--cap-add=SYS_ADMIN --cap-add=NET_ADMIN --security-opt=seccomp=unconfined "
+    "--security-opt=apparmor=unconfined --security-opt=systempaths=unconfined"
 )
 _DOCKER: Final = f"docker run {_DOCKER_OPTIONS} ..."
 _CONTAINER: Final = (
@@ -200,8 +200,7 @@ def _answer(writing: int, name: str, probe: Callable[[], Finding]) -> None:
         os.setsid()
         try:
             finding = probe()
-        except Exception as error:
-            # Whatever a strange machine raises is what was seen there.
+        except Exception as error:  # noqa: BLE001 whatever a strange machine raises was seen there
             cure = "mend what the message says; if it says nothing to you, report it as a bug"
             finding = _lacking(name, f"the probe failed: {type(error).__name__}: {error}", cure)
         os.write(writing, json.dumps(dataclasses.asdict(finding)).encode())
@@ -281,12 +280,15 @@ def _word(finding: Finding) -> tuple[str, str]:
 
 def _put(console: Console, head: Text, body: str, *, typed: bool = False) -> None:
     margin = head.cell_len
-    room = max(20, console.width - margin - 2)
-    rows = Text(" ".join(safe_text(body, max_line=1_000).split())).wrap(console, room)
+    room = max(10, console.width - margin - len(" \\"))
+    text = " ".join(safe_text(body, max_line=1_000).split())
+    if typed:  # a word that is cut in two is another command
+        rows = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    else:
+        rows = [row.plain.rstrip() for row in Text(text).wrap(console, room)]
     for number, row in enumerate(rows):
-        row.rstrip()
-        row.append(" \\" if typed and number < len(rows) - 1 else "")
-        console.print(Text.assemble(head if number == 0 else " " * margin, row), soft_wrap=True)
+        more = " \\" if typed and number < len(rows) - 1 else ""
+        console.print(Text.assemble(head if number == 0 else " " * margin, row, more), soft_wrap=True)
 
 
 # --- what everything stands on ------------------------------------------------------------------------------------
@@ -483,14 +485,19 @@ def probe_temporary_folder(folder: Path, *, as_root: bool) -> Finding:
 # --- what measures ------------------------------------------------------------------------------------------------
 
 
-def probe_strace(program: str | None, root: Path) -> Finding:
-    """strace, tried with the options that count, by a user without rights: it must see a child's execve."""
+def probe_strace(program: str | None, folder: Path, root: Path) -> Finding:
+    """strace, tried with the options that count, by a user without rights: it must see a child's execve.
+
+    Args:
+        folder: where the trace is written for a moment.
+    """
     if program is None:
         return _lacking("strace", "not installed", "sudo apt-get install -y strace")
-    with tempfile.TemporaryDirectory(prefix="tracegrade-doctor-") as name:
+    with tempfile.TemporaryDirectory(prefix="tracegrade-doctor-", dir=folder) as name:
         trace = Path(name, "trial.strace")
         if os.geteuid() == 0:
-            os.chown(name, _NOBODY, _NOBODY)
+            with contextlib.suppress(OSError):  # a root without that user is told so when strace is to start as it
+                os.chown(name, _NOBODY, _NOBODY)
         status, text = _run([*tracer.command(program, trace), _TRUE], as_nobody=True)
         calls = tracer.parse(trace.read_text(errors="replace")) if trace.exists() else []
     if status == 0 and any(call.name == "execve" for call in calls):
@@ -516,34 +523,33 @@ def _why_no_ptrace(root: Path) -> tuple[str, str]:
     if _status(root, "TracerPid") not in ("", "0"):
         return "this command is being traced itself", "grade outside of strace or the debugger"
     if _status(root, "Seccomp") == "2" or _in_container(root):
-        reason = "a system call filter refuses ptrace, as Docker's does on old hosts"
-        return (reason, "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined ...")
+        return "a system call filter refuses it, as Docker's does on old hosts", _DOCKER
     return "", "allow ptrace on this machine: see ptrace(2)"
 
 
 def probe_psutil() -> Finding:
-    """psutil, tried on a child of another user's whose descriptors are known."""
+    """psutil, tried on a child whose descriptors are known. Root's child is another user's, as a boxed program is."""
     expected = 5
     extra = [os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(expected - 3)]
-    uid = _NOBODY if os.geteuid() == 0 else None
+    uid, pipe = _NOBODY if os.geteuid() == 0 else None, subprocess.PIPE
     try:
         with subprocess.Popen(
-            ["/bin/cat"], env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=extra, user=uid, group=uid
+            ["/bin/cat"], env={}, stdin=pipe, stdout=pipe, pass_fds=extra, user=uid, group=uid
         ) as child:
-            assert child.stdin is not None and child.stdout is not None  # pipes were asked for
+            assert child.stdin is not None  # pipes were asked for
+            assert child.stdout is not None
             child.stdin.write(b"\n")
             child.stdin.flush()
             child.stdout.readline()  # by now its loader has closed what it opened
             seen = vitals.open_fds(child.pid)
-            child.stdin.close()
+        word = f"sees {seen} descriptors of a child that has {expected}"
     except (OSError, psutil.Error, vitals.Gone) as error:
-        return _lacking("psutil", f"cannot look at a child: {error}", "sudo mount -o remount,hidepid=0 /proc")
+        seen, word = 0, f"cannot look at a child: {error}"
     finally:
         for fd in extra:
             os.close(fd)
     if seen == expected:
         return _found("psutil", f"{psutil.__version__}, sees a child's descriptors")
-    word = f"sees {seen} descriptors of a child that has {expected}"
     return _lacking("psutil", word, "sudo mount -o remount,hidepid=0 /proc")
 
 
@@ -567,13 +573,13 @@ def probe_io_uring(answer: int, root: Path) -> Finding:
         return _found("io_uring", "a ring can be made")
     seen, disabled = (_error_word(answer), _read(root, "proc/sys/kernel/io_uring_disabled"))
     if disabled in ("1", "2"):
-        reason = f"kernel.io_uring_disabled is {disabled}"
-        return _lacking("io_uring", _joined(seen, reason), _sysctl(root, "kernel.io_uring_disabled=0"))
+        reason = _setting(root, "kernel.io_uring_disabled", disabled)
+        return _lacking("io_uring", _joined(seen, reason), "sudo sysctl -w kernel.io_uring_disabled=0")
     if answer == -errno.ENOMEM:
         return _lacking("io_uring", seen, "sudo prlimit --pid $$ --memlock=unlimited")
     if _status(root, "Seccomp") == "2" or _in_container(root):
         reason = "a system call filter, such as Docker's, refuses it"
-        return _lacking("io_uring", _joined(seen, reason), "docker run --security-opt seccomp=unconfined ...")
+        return _lacking("io_uring", _joined(seen, reason), _DOCKER)
     return _lacking("io_uring", seen, "boot a kernel built with CONFIG_IO_URING=y, as those of Debian and Ubuntu are")
 
 
@@ -592,7 +598,7 @@ def probe_backlog(root: Path, *, private: bool) -> Finding:
     if text.isdecimal() and int(text) >= _BACKLOG:
         return _found("backlog", f"{int(text):,}")
     # The default of a new network is 4,096 from Linux 5.4 on, 128 before (listen(2)).
-    cure = "boot Linux 5.4 or newer" if private else _sysctl(root, f"net.core.somaxconn={_BACKLOG}")
+    cure = "boot Linux 5.4 or newer" if private else f"sudo sysctl -w net.core.somaxconn={_BACKLOG}"
     return _lacking("backlog", f"net.core.somaxconn is {text or 'unknown'}", cure)
 
 
@@ -603,7 +609,7 @@ def probe_ports(root: Path, *, private: bool) -> Finding:
     where = "in the private network" if private else "in the host's network"
     if ports >= _PORTS:
         return _found("ports", f"{ports:,} {where}")
-    cure = _sysctl(root, 'net.ipv4.ip_local_port_range="32768 60999"')
+    cure = 'sudo sysctl -w net.ipv4.ip_local_port_range="32768 60999"'
     return _lacking("ports", f"{ports:,} of {_PORTS:,} {where}", cure)
 
 
@@ -643,6 +649,10 @@ def probe_cgroup(root: Path) -> Finding:
 # --- reading a machine --------------------------------------------------------------------------------------------
 
 
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir())
+
+
 def _read(root: Path, name: str) -> str:
     """A file below /proc or /sys, stripped; empty when it cannot be read."""
     try:
@@ -662,9 +672,9 @@ def _in_container(root: Path) -> bool:
     return (root / ".dockerenv").exists() or (root / "run/.containerenv").exists()
 
 
-def _sysctl(root: Path, assignment: str) -> str:
-    where = "  # on the container's host" if _in_container(root) else ""
-    return f"sudo sysctl -w {assignment}{where}"
+def _setting(root: Path, name: str, value: str) -> str:
+    """A container has these settings from its host, and must not write them."""
+    return f"{name} is {value}" + (", which is set on the container's host" if _in_container(root) else "")
 
 
 def _joined(word: str, reason: str) -> str:

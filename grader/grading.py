@@ -314,23 +314,22 @@ class _Conversation:
         raise GraderError(f"The judge ended before its verdict ({self._last_words()}). Run it again.")
 
     def _take(self, event: dict[str, Any]) -> bool:
-        match event.get("event"):
-            case "refused":
-                raise _Refused(str(event.get("reason")))
-            case "ready":
+        match event:
+            case {"event": "refused", "reason": str(reason)}:
+                raise _Refused(reason)
+            case {"event": "ready", "untraceable": None | str() as untraceable}:
                 level = Isolation.BARE if self.why_bare else Isolation.BOXED
-                untraceable = event.get("untraceable")
                 self.on_ready(Start(isolation=level, refused=self.why_bare, untraceable=untraceable))
-            case "started":
-                self._deadline_s = time.monotonic() + float(event["deadline_s"]) + BOX_GRACE_S
+            case {"event": "started", "deadline_s": int() | float() as deadline_s}:
+                self._deadline_s = time.monotonic() + deadline_s + BOX_GRACE_S
                 self._box_pid, self._box_killed = 0, False
-            case "box":
-                self._box_pid = int(event["pid"])
-            case "check":
-                self._check(event)
-            case "broken":
-                raise GraderError(str(event.get("reason")))
-            case "finished":
+            case {"event": "box", "pid": int(pid)}:
+                self._box_pid = pid
+            case {"event": "check", "check": found}:
+                self._check(found)
+            case {"event": "broken", "reason": str(reason)}:
+                raise GraderError(reason)
+            case {"event": "finished"}:
                 if tuple(self._ended) != self.names:
                     raise GraderError(f"The judge finished with {len(self._ended)} of {len(self.names)} checks.")
                 return True
@@ -338,10 +337,10 @@ class _Conversation:
                 raise GraderError("The judge said something that is not an event.")
         return False
 
-    def _check(self, event: dict[str, Any]) -> None:
+    def _check(self, found: object) -> None:
         try:
-            check = Check.model_validate(event["check"])
-        except (KeyError, ValidationError) as error:
+            check = Check.model_validate(found)
+        except ValidationError as error:
             raise GraderError("The judge reported a check that is not one.") from error
         if check.name not in self.names or check.name in self._ended:
             raise GraderError(f"The judge reported the check {check.name}, which was not to come.")
@@ -380,6 +379,6 @@ class _Conversation:
 def _event(line: bytes) -> dict[str, Any]:
     try:
         event = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GraderError("The judge said something that is not JSON.") from error
     return event if isinstance(event, dict) else {}

@@ -16,6 +16,8 @@ Frames on the channel, both ways: four bytes of length, big endian, then JSON. T
 A problem is {"kind": "forbidden" | "import" | "missing" | "raised", "text": one line, "trace": lines, "line": int}.
 """
 
+import __future__
+
 import json
 import os
 import resource
@@ -319,7 +321,9 @@ def shipped(source, name, extra):
     """A function of the check's file, from its source, with nothing else of that file."""
     room = types.ModuleType("scenario")
     room.__dict__.update(extra)
-    exec(compile(source, "<scenario>", "exec"), room.__dict__)
+    # Annotations stay text: what they name stays behind in the check's file.
+    code = compile(source, "<scenario>", "exec", flags=__future__.annotations.compiler_flag)
+    exec(code, room.__dict__)
     return getattr(room, name)
 
 

@@ -89,7 +89,7 @@ def _judge(job: Job, emit: Any) -> None:
         open_files=256,
     )
     _try_the_wall(wall, limits)
-    untraceable = "strace is not installed" if job.strace is None else strace.refusal(job.strace, job.staging)
+    untraceable = "strace is not installed" if job.strace is None else strace.refusal(job.strace, wall.traces, wall.uid)
     emit({"event": "ready", "untraceable": untraceable})
 
     import pytest  # late: the first line of a refusal should not wait for it

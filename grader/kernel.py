@@ -5,16 +5,18 @@ Sources: prctl(2), unshare(2), user_namespaces(7), netdevice(7), mount(2).
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import signal
 import socket
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-_MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -64,16 +66,36 @@ def _loopback_up() -> None:
         fcntl.ioctl(sock, set_flags, struct.pack("16sh14x", b"lo", flags))
 
 
-def bind(source: Path, target: Path) -> None:
-    """Show a folder at a second place, in this process's own mounts.
+def show_read_only(folders: Sequence[Path], below: Path) -> list[Path]:
+    """Show folders at second places that everyone can reach, in this process's own mounts and nowhere else.
+
+    A bind mount is a way to the real files: whoever cleans up around it deletes them. So this refuses to work in mounts
+    that are shared with the parent process, mounts read-only, and below a tmpfs that no other process sees.
+
+    Args:
+        folders: absolute paths.
+        below: an empty folder; other processes go on seeing it empty.
+
+    Returns:
+        The second places, in the order of `folders`.
 
     Raises:
-        OSError: the kernel refused.
+        OSError: the kernel refused, or these mounts are not this process's own.
     """
-    _mount(os.fsencode(source), os.fsencode(target), _MS_BIND | _MS_REC)
+    if os.readlink("/proc/self/ns/mnt") == os.readlink(f"/proc/{os.getppid()}/ns/mnt"):
+        raise OSError(errno.EPERM, "the mount namespace is shared with the parent process")
+    _mount(b"tmpfs", os.fsencode(below), _MS_NOSUID | _MS_NODEV, kind=b"tmpfs")
+    places = []
+    for number, folder in enumerate(folders):
+        place = below / str(number)
+        place.mkdir(mode=0o755)
+        _mount(os.fsencode(folder), os.fsencode(place), _MS_BIND)
+        _mount(b"none", os.fsencode(place), _MS_BIND | _MS_REMOUNT | _MS_RDONLY)
+        places.append(place)
+    return places
 
 
-def _mount(source: bytes, target: bytes, flags: int) -> None:
-    if _LIBC.mount(source, target, None, ctypes.c_ulong(flags), None) != 0:
+def _mount(source: bytes, target: bytes, flags: int, kind: bytes | None = None) -> None:
+    if _LIBC.mount(source, target, kind, ctypes.c_ulong(flags), None) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -90,7 +90,7 @@ class Wall:
     staging: Path  # a world-reachable folder: inside.py, submission/, given/, traces/, canary
     canary: Canary | None
     uid: int | None  # the user that boxes run as, when the judge is root
-    python: tuple[Path, ...] = ()  # prefixes of the base interpreter, as they are reached in the judge's mounts
+    python: tuple[tuple[Path, Path], ...] = ()  # prefixes of the base interpreter, and where the judge reaches them
 
     @property
     def folder(self) -> str:
@@ -131,29 +131,28 @@ def build_wall(staging: Path, *, boxed: bool, bwrap: str, canary: Canary | None)
                 f"{parent} is closed to others. Set TMPDIR to a folder that everyone can reach, such as /tmp."
             )
     return Wall(
-        boxed=boxed, bwrap=bwrap, staging=staging, canary=canary, uid=uid, python=tuple(_python_prefixes(staging, uid))
+        boxed=boxed, bwrap=bwrap, staging=staging, canary=canary, uid=uid, python=_python_prefixes(uid, staging / "python")
     )
 
 
-def _python_prefixes(staging: Path, uid: int | None) -> Iterator[Path]:
-    """Folders outside of /usr that the interpreter needs. Root binds them next to the submission: the boxes' user may
-    not be allowed to walk through a home folder."""
+def _python_prefixes(uid: int | None, below: Path) -> tuple[tuple[Path, Path], ...]:
+    """Folders outside of /usr that the interpreter needs, each with the place where the boxes' user can reach it.
+
+    Root shows them at second places: the boxes' user may not be allowed to walk through a home folder.
+    """
     wanted = {Path(os.path.realpath(p)) for p in (sys.base_prefix, sys.base_exec_prefix, base_interpreter().parent)}
-    tops = [
-        p for p in wanted if not p.is_relative_to("/usr") and not any(p != q and p.is_relative_to(q) for q in wanted)
-    ]
-    for number, prefix in enumerate(sorted(tops)):
-        if uid is not None:
-            place = staging / f"python{number}"
-            place.mkdir(exist_ok=True)
-            try:
-                kernel.bind(prefix, place)
-            except OSError as error:
-                raise GraderError(
-                    f"The interpreter in {prefix} cannot be shown to submissions ({error.strerror}). "
-                    "Use one below /usr: `make clean && make PYTHON=/usr/bin/python3`."
-                ) from error
-        yield prefix
+    outside = [p for p in wanted if not p.is_relative_to("/usr")]
+    tops = sorted(p for p in outside if not any(p != other and p.is_relative_to(other) for other in outside))
+    if uid is None or not tops:
+        return tuple((top, top) for top in tops)
+    below.mkdir(exist_ok=True)
+    try:
+        return tuple(zip(tops, kernel.show_read_only(tops, below), strict=True))
+    except OSError as error:
+        raise GraderError(
+            f"The interpreter in {tops[0]} cannot be shown to submissions ({error.strerror}). "
+            "Use one below /usr: `make clean && make PYTHON=/usr/bin/python3`."
+        ) from error
 
 
 def _options(wall: Wall, limits: Limits) -> list[str]:
@@ -170,9 +169,8 @@ def _options(wall: Wall, limits: Limits) -> list[str]:
         elif top.is_dir():
             words += ["--ro-bind", str(top), str(top)]
     words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
-    for number, prefix in enumerate(wall.python):
-        source = prefix if wall.uid is None else wall.staging / f"python{number}"
-        words += ["--ro-bind", str(source), str(prefix)]
+    for prefix, reached_at in wall.python:
+        words += ["--ro-bind", str(reached_at), str(prefix)]
     words += ["--proc", "/proc", "--dev", "/dev"]
     for name in ("inside.py", "submission", "given"):
         words += ["--ro-bind", str(wall.staging / name), f"/box/{name}"]

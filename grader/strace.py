@@ -69,12 +69,20 @@ def command(strace: str, trace: Path, *, inject: Sequence[str] = ()) -> list[str
     return [*words, "--"]
 
 
-def refusal(strace: str, scratch: Path) -> str | None:
-    """Why strace cannot trace a child here, or None when it can. Takes some 10 ms: it tries."""
+def refusal(strace: str, scratch: Path, uid: int | None = None) -> str | None:
+    """Why strace cannot trace a child here, as this user, or None when it can. Takes some 10 ms: it tries."""
     trace = scratch / "trial.strace"
     try:
         done = subprocess.run(
-            [*command(strace, trace), "/bin/true"], env={}, capture_output=True, timeout=20, text=True, check=False
+            [*command(strace, trace), "/bin/true"],
+            env={},
+            capture_output=True,
+            timeout=20,
+            text=True,
+            check=False,
+            user=uid,
+            group=uid,
+            extra_groups=None if uid is None else [],
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"strace cannot be run: {error}"

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import psutil
 
+from grader.failures import Unmeasured
+
 _T = TypeVar("_T")
 
 
@@ -21,6 +23,8 @@ def _look(pid: int, read: Callable[[psutil.Process], _T]) -> _T:
         return read(psutil.Process(pid))
     except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError) as error:
         raise Gone(f"process {pid} has ended") from error
+    except psutil.AccessDenied as error:
+        raise Unmeasured(f"This machine does not let process {pid} be looked at: {error}.") from error
 
 
 def threads(pid: int) -> int:

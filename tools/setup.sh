@@ -205,11 +205,10 @@ need_python() { # a usable interpreter, or the line that says how to get one
     if [ -z "$kind" ] && [ -z "${PYTHON-}" ] && may_apt && apt_install python3 python3-venv; then
         choose_python
     fi
-    case $kind in
-    '')
-        [ -z "${PYTHON-}" ] || die "PYTHON=$PYTHON is no Python that runs; name one of version 3.11 or newer"
-        die "no Python was found; type: $(cure python3 python3-venv $missing) - then make again"
-        ;;
+    case ${PYTHON:+named-}$kind in
+    named-) die "PYTHON=$PYTHON is no Python that runs; name one of version 3.11 or newer" ;;
+    named-old) die "PYTHON=$PYTHON is Python $version; name one of version 3.11 or newer" ;;
+    '') die "no Python was found; type: $(cure python3 python3-venv $missing) - then make again" ;;
     old) die "Python 3.11 or newer is needed, and $python is $version; $(newer_python)" ;;
     esac
     say "found Python $version, $python"

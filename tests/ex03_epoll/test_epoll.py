@@ -30,13 +30,13 @@ def swell(line: bytes) -> bytes:
 
 def test_basic(submission: Submission) -> None:
     with submission.serve(shout) as server:
-        with server.client() as client:
+        with server.client() as client, server.client() as second:
             client.ask(b"hello, epoll", b"HELLO, EPOLL")
             client.ask(b"", b"")
+            client.ask(b"  blanks belong to a line \t\r", b"  BLANKS BELONG TO A LINE \t\r")
+            second.ask(b"a second client", b"A SECOND CLIENT")
             client.ask(b"again", b"AGAIN")
-        with server.client() as client:
-            client.ask(b"next", b"NEXT")
-        server.stop()
+            server.stop()
 
 
 def test_many(submission: Submission, sizes: Sizes) -> None:
@@ -67,8 +67,9 @@ def test_pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
         client.send(b"".join(line + b"\n" for line in lines))
         for line in lines:
             client.check(line, shout(line), client.read_line(f"{len(lines)} replies, in order"))
-        client.send(b"first\nlast\nno newline, so no request")
-        client.half_close()
+        with server.stopped():  # so that the lines and the end of file are there at once
+            client.send(b"first\nlast\nno newline, so no request")
+            client.half_close()
         rest = client.read_until_closed("the end of the connection, after a client has said that nothing more comes")
     if rest != b"FIRST\nLAST\n":
         raise CheckFailed(
@@ -99,19 +100,24 @@ def test_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         server.settle()
         other.ask(b"16 others are served", swell(b"16 others are served"))
 
-        def while_stalled() -> Count:
+        def while_stalled() -> Count:  # and, later, when there is nothing left to write
             with server.counting() as calls:
                 quiet_for(0.2)
             return calls.total()
 
         budget.at_most("syscalls_while_stalled", while_stalled)
+        stalled.send(b"24 a second request\n")
+        server.settle()
         got = stalled.read_exactly(len(reply))
         if got != reply:
             wrong = next(place for place, (left, right) in enumerate(zip(got, reply, strict=True)) if left != right)
             raise CheckFailed(
                 expected=f"the whole reply of {len(reply):,} bytes in order", seen=f"another byte at offset {wrong:,}"
             )
+        second = swell(b"24 a second request")
+        stalled.check(b"24 a second request", second, stalled.read_line("the reply to a request sent meanwhile"))
         stalled.ask(b"8 and again", swell(b"8 and again"))
+        budget.at_most("syscalls_after_partial", while_stalled)
 
 
 def test_rst(submission: Submission, sizes: Sizes) -> None:
@@ -140,7 +146,10 @@ def served(server: Server, clients: int = 20) -> Calls:
 
 
 def test_oneproc(submission: Submission, budget: Budgets) -> None:
-    with submission.serve(shout, traced=True) as server:
+    with submission.serve(shout, traced=True) as server, server.crowd(20) as crowd:
+        crowd.ask_each()
+        if helpers := server.threads() - 1 + len(server.children()):  # also those from before the first request
+            budget.at_most("threads_and_processes", helpers)
         budget.at_most("threads_and_processes", served(server).of(*CLONE_CALLS))
 
 
@@ -192,18 +201,18 @@ def test_steady(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
 def test_accept(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     count = sizes["crowd"]
     with submission.serve(shout, traced=True) as server:
-        with server.crowd(1) as first:
-            first.ask_each()
+        with server.crowd(count) as there_already:
+            there_already.ask_each()
 
-        def per_connection() -> Count:
-            with server.counting() as calls:
-                crowd = server.crowd(count)
-                server.wait_until(lambda: server.not_accepted() == 0)
-            with crowd:
-                crowd.ask_each()
-            return calls.total() / count
+            def per_connection() -> Count:
+                with server.counting() as calls:
+                    newcomers = server.crowd(count)
+                    server.wait_until(lambda: server.not_accepted() == 0)
+                with newcomers:
+                    newcomers.ask_each()
+                return calls.total() / count
 
-        budget.at_most("syscalls_per_accept", per_connection)
+            budget.at_most("syscalls_per_accept", per_connection)
 
 
 def test_scale_user(submission: Submission, budget: Budgets) -> None:

@@ -71,10 +71,12 @@ def refuse(*, allow_ptrace: bool) -> None:
     rule("clone3", errno.ENOSYS)
     for flag in _CLONE_NAMESPACES:
         rule("clone", errno.EPERM, _Comparison(0, _MASKED_EQUAL, flag, flag))
-    # A container's root can still change users by setuid programs. Without root the kernel insists on no_new_privs.
-    library.seccomp_attr_set(context, _ATTRIBUTE_NO_NEW_PRIVS, 0 if os.geteuid() == 0 else 1)
-    if (status := library.seccomp_load(context)) != 0:
-        raise OSError(-status, "the filter cannot be installed")
+    # A container's root can still change users by setuid programs: no_new_privs is set only where the kernel insists.
+    library.seccomp_attr_set(context, _ATTRIBUTE_NO_NEW_PRIVS, 0)
+    if library.seccomp_load(context) != 0:
+        library.seccomp_attr_set(context, _ATTRIBUTE_NO_NEW_PRIVS, 1)
+        if (status := library.seccomp_load(context)) != 0:
+            raise OSError(-status, "the filter cannot be installed")
     library.seccomp_release(context)
 
 

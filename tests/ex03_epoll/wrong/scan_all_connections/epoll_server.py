@@ -27,9 +27,7 @@ def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd
                             epoll.modify(lsock, 0)
                             retry_at = time.monotonic() + _PAUSE_S
                         continue
-                    for candidate in connections.values():
-                        if candidate.sock.fileno() == fd:
-                            connection = candidate
+                    [connection] = [known for known in connections.values() if known.sock.fileno() == fd]
                     stalled = bool(connection.unsent)
                     if not connection.go_on(handler):
                         # The only descriptor of a socket leaves the interest set when it is closed: epoll(7), Q6.

@@ -12,6 +12,7 @@ from collections.abc import Callable
 def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
     """Answer every line of every client until stop_fd is readable."""
     lsock.setblocking(False)
+    threading.stack_size(1 << 18)
     threads: dict[socket.socket, threading.Thread] = {}
     with select.epoll() as epoll:
         epoll.register(stop_fd, select.EPOLLIN)
@@ -31,8 +32,9 @@ def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd
                         time.sleep(0.2)
                         continue
                     sock.setblocking(True)
-                    threads[sock] = threading.Thread(target=_serve, args=(sock, handler, threads))
-                    threads[sock].start()
+                    thread = threading.Thread(target=_serve, args=(sock, handler, threads))
+                    thread.start()
+                    threads[sock] = thread
         finally:
             for sock, thread in list(threads.items()):
                 with contextlib.suppress(OSError):
@@ -49,4 +51,4 @@ def _serve(
             *lines, unread = (unread + data).split(b"\n")
             if lines:
                 sock.sendall(b"".join([handler(line) + b"\n" for line in lines]))
-    del threads[sock]
+    threads.pop(sock, None)

@@ -1,0 +1,3 @@
+"""Given: what every number is multiplied by."""
+
+FACTOR = 2
