@@ -28,8 +28,8 @@ demo: core
 	echo '== The reference for ex03: every check passes'
 	$(BIN)/grade ex03 --solution
 	echo
-	echo '== A server that writes all the time (tests/ex03_epoll/wrong/always_out): it must fail'
-	$(BIN)/grade ex03 --submission tests/ex03_epoll/wrong/always_out; code=$$?; \
+	echo '== A server that arms each connection anew for each request (wrong/oneshot): it must fail'
+	$(BIN)/grade ex03 --submission tests/ex03_epoll/wrong/oneshot; code=$$?; \
 	if [ $$code -ne 1 ]; then echo "demo: a wrong server must end with exit code 1, not $$code" >&2; exit 1; fi
 
 # Cheap before expensive.

@@ -11,10 +11,12 @@ import click
 from grader.cli import commands
 
 PAGE = Path(__file__).with_name("commands.md")
+COLUMNS = 78  # what click writes on a terminal of 80
 FRAME = """\
 # Commands
 
-The help texts of `grade`, as `grade --help` and `grade COMMAND --help` print them.
+What `grade --help` and `grade COMMAND --help` print. `grade ex03` is short for `grade exercise ex03`.
+
 This page is generated: edit `grader/cli.py`, then run `python docs/commands.py`.
 
 """
@@ -23,22 +25,15 @@ This page is generated: edit `grader/cli.py`, then run `python docs/commands.py`
 def page() -> str:
     """The whole page, in Markdown; the same on every machine and terminal."""
     group = _context(commands, "grade", None)
-    parts = [_section("grade", group)]
-    for name in ["exercise", *commands.list_commands(group)]:  # the first is hidden: it may be left out
-        command = commands.get_command(group, name)
-        assert command is not None  # it was listed
-        if not command.hidden or name == "exercise":
-            parts.append(_section(f"grade {name}", _context(command, name, group)))
-    return FRAME + "\n".join(parts)
+    inner = [command for name in commands.list_commands(group) if (command := commands.get_command(group, name))]
+    inner.sort(key=lambda command: not command.hidden)  # only `exercise` is: it is typed most and may be left out
+    sections = [group, *(_context(command, command.name or "", group) for command in inner)]
+    return FRAME + "\n".join(f"## `{one.command_path}`\n\n```\n{one.get_help()}\n```\n" for one in sections)
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
-    settings = {**command.context_settings, "terminal_width": 80, "max_content_width": 80}
+    settings = {**command.context_settings, "terminal_width": COLUMNS}
     return command.context_class(command, info_name=name, parent=parent, **settings)
-
-
-def _section(title: str, context: click.Context) -> str:
-    return f"## `{title}`\n\n```\n{context.get_help()}\n```\n"
 
 
 if __name__ == "__main__":

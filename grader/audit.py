@@ -208,7 +208,7 @@ def _graded(plan: Plan, row: Row) -> Result:
     command = [sys.executable, "-m", "grader", "exercise", row.exercise, "--course", str(plan.course.root)]
     command += ["--json", "-"]
     with tempfile.TemporaryDirectory(prefix="tracegrade-audit-") as scratch:
-        command += ["--submission", str(row.source)] if row.submission != "stub" else []
+        command += ["--submission", str(row.source)]
         for name in row.only:
             command += ["--only", name]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=scratch)

@@ -9,7 +9,6 @@ The heavy imports stand in the functions that need them: a person sees the first
 import contextlib
 import os
 import random
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,6 +51,7 @@ def commands() -> None:
     grade ex03            grade exercises/ex03_epoll/
     grade ex03 --only idle --keep out
                           one check and what it needs; traces and logs in out/
+    grade ex03 --help     all that can be said about one grading
 
     Exit codes: 0 everything passed, 1 something failed, 2 wrong usage, course or submission, 3 no verdict.
     """
@@ -107,7 +107,7 @@ def _grade_one(console: "Console", course: "Course", exercise: "Exercise", **opt
 
 
 def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
-    from grader.doctor import machine
+    from grader.doctor import find_program, machine
     from grader.grading import Order
 
     if options["solution"] and options["submission"]:
@@ -127,9 +127,9 @@ def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
         exercise=exercise,
         source=source,
         seed=random.SystemRandom().getrandbits(32) if options["seed"] is None else options["seed"],
-        machine=machine(),
-        bwrap=_program("bwrap"),
-        strace=_program("strace"),
+        machine=machine(path=_path()),
+        bwrap=find_program("bwrap", path=_path()),
+        strace=find_program("strace", path=_path()),
         own=own,
         trust=options["trust"],
         # Other people's work is graded with what they have not seen, where the instructor has it.
@@ -141,14 +141,9 @@ def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
 
 
 def _is_the_courses(source: Path, root: Path) -> bool:
-    """Solutions and submissions that are wrong on purpose come from the course's author, like the checks."""
+    """What stands in the course: one's own work, the reference, and what is wrong or right on purpose."""
     real = source.resolve()
-    return any(real.is_relative_to(root / folder) for folder in ("solutions", "tests"))
-
-
-def _program(name: str) -> str | None:
-    """Absolute path: a box has an empty environment. /usr/bin comes first, for AppArmor profiles name it."""
-    return shutil.which(name, path=f"/usr/bin{os.pathsep}{os.environ.get('PATH', '')}")
+    return any(real.is_relative_to(root / folder) for folder in ("exercises", "solutions", "tests"))
 
 
 class _Live:
@@ -260,7 +255,7 @@ def doctor(as_json: bool) -> NoReturn:
     """What this machine can isolate and measure, and the line that mends the rest."""
     from grader import doctor as examination
 
-    findings = examination.examine()
+    findings = examination.examine(path=_path())
     if as_json:
         click.echo(examination.to_json(findings))
     else:
@@ -320,6 +315,12 @@ def schema() -> None:
 
 
 # --- the border ---------------------------------------------------------------------------------------------------
+
+
+def _path() -> str:
+    from grader.doctor import SYSTEM_PATH
+
+    return os.environ.get("PATH", SYSTEM_PATH)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ raises when waiting has become pointless.
 """
 
 import random
+import resource
 import select
 import socket
 import struct
@@ -19,13 +20,14 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
-from grader.failures import CheckFailed
+from grader.failures import CheckFailed, Unmeasured
 
 _T = TypeVar("_T")
 Watch = Callable[[float], None]
 Handler = Callable[[bytes], bytes]
 
 _SLICE_S = 0.1
+_OWN_FDS = 64  # descriptors that the clients' process, or a server, uses for other things
 _POLITE = 500  # a larger crowd leaves with RST: FIN would fill the ephemeral ports with TIME_WAIT
 _TCPI_UNACKED = slice(24, 28)  # struct tcp_info of linux/tcp.h; on a listening socket: connections not yet accepted
 
@@ -204,8 +206,15 @@ class Crowd:
         self.leave(self.clients, politely=len(self.clients) <= _POLITE)
 
     def join(self, listener: socket.socket, count: int) -> None:
-        """`count` more connections. Waits whenever half of the backlog is not yet accepted, so no SYN is dropped."""
+        """`count` more connections. Waits whenever half of the backlog is not yet accepted, so no SYN is dropped.
+
+        Raises:
+            Unmeasured: more than this machine allows descriptors.
+        """
         backlog = 4096
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if len(self.clients) + count > allowed - _OWN_FDS:
+            raise Unmeasured(f"{count:,} connections do not fit into {allowed:,} descriptors. Raise `ulimit -Hn`.")
         for number in range(count):
             if number % 256 == 255:
                 wait_for(polled(lambda: not_accepted(listener) <= backlog // 2), self._watch)

@@ -26,7 +26,7 @@ class _Comparison(ctypes.Structure):
 
 
 _SCMP_ALLOW, _SCMP_ERRNO = 0x7FFF0000, 0x00050000
-_SCMP_EQUAL, _SCMP_MASKED_EQUAL = 4, 7
+_SCMP_MASKED_EQUAL = 7
 # Calls that reach the kernel's rarer corners, the host, other processes or the tracer. Refusing an unknown name is no
 # error: libseccomp knows which exist on this architecture.
 _REFUSED = [
@@ -82,6 +82,7 @@ _REFUSED = [
 _IO_URING = ("io_uring_setup", "io_uring_enter", "io_uring_register")
 _AF_NETLINK, _AF_PACKET, _AF_ALG, _AF_VSOCK, _IPPROTO_MPTCP = 16, 17, 38, 40, 262
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_PR_SET_SECCOMP = 22
 
 
 def libseccomp() -> ctypes.CDLL | None:
@@ -129,15 +130,20 @@ def write_filter(library: ctypes.CDLL, target: IO[bytes], *, refuse_io_uring: bo
         refuse("clone", errno.EPERM, (0, _SCMP_MASKED_EQUAL, _CLONE_UNTRACED, _CLONE_UNTRACED))
         for bit in (1 << n for n in range(32) if _CLONE_NAMESPACES >> n & 1):
             refuse("clone", errno.EPERM, (0, _SCMP_MASKED_EQUAL, bit, bit))
-        refuse("prctl", errno.EPERM, (0, _SCMP_EQUAL, 22, 0))  # PR_SET_SECCOMP
+        refuse("prctl", errno.EPERM, _int(0, _PR_SET_SECCOMP))
         for family in (_AF_NETLINK, _AF_PACKET, _AF_ALG, _AF_VSOCK):
-            refuse("socket", errno.EAFNOSUPPORT, (0, _SCMP_EQUAL, family, 0))
-        refuse("socket", errno.EPROTONOSUPPORT, (2, _SCMP_EQUAL, _IPPROTO_MPTCP, 0))
+            refuse("socket", errno.EAFNOSUPPORT, _int(0, family))
+        refuse("socket", errno.EPROTONOSUPPORT, _int(2, _IPPROTO_MPTCP))
         for request in (_TIOCSTI, _TIOCLINUX):
-            refuse("ioctl", errno.EPERM, (1, _SCMP_MASKED_EQUAL, 0xFFFFFFFF, request))
+            refuse("ioctl", errno.EPERM, _int(1, request))
         for name in _IO_URING if refuse_io_uring else ():
             refuse(name, errno.ENOSYS)
         if library.seccomp_export_bpf(context, target.fileno()) != 0:
             raise GraderError("libseccomp could not export the filter; update libseccomp2.")
     finally:
         library.seccomp_release(context)
+
+
+def _int(argument: int, value: int) -> tuple[int, int, int, int]:
+    """An argument that the kernel takes as an int: it drops the upper half of the register, which a filter sees."""
+    return argument, _SCMP_MASKED_EQUAL, 0xFFFFFFFF, value

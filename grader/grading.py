@@ -29,6 +29,7 @@ from grader.course import Course, Exercise
 from grader.errors import GraderError
 from grader.judge import Job
 from grader.report import Check, Graded, Isolation, Machine, Outcome, Ungraded, scored
+from grader.safetext import safe_text
 from grader.submission import collect
 
 BOX_GRACE_S = 10.0  # behind a check's own deadline: then its box is killed from here
@@ -114,7 +115,8 @@ def _stage(order: Order, staging: Path) -> tuple[str, ...]:
     given.mkdir()
     for name in exercise.given:
         shutil.copyfile(exercise.handout_dir / name, given / name)
-    return handed_in.ignored
+    published = {"README.md", "exercise.yaml", *exercise.given} if order.source == exercise.handout_dir else set()
+    return tuple(name for name in handed_in.ignored if name not in published)
 
 
 def _common(order: Order, starts: Sequence[Start], ignored: tuple[str, ...]) -> dict[str, Any]:
@@ -182,6 +184,9 @@ def _judged(order: Order, staging: Path, why_bare: str, on_ready: OnReady, on_ch
         judge = stack.enter_context(_judge_process(job, log))
         try:
             _Conversation(order.names, judge, why_bare, on_ready, on_check).follow()
+        except GraderError as error:
+            words = safe_text(log.read_bytes()[-2000:]).strip().splitlines()
+            raise GraderError(f"{error} Its log ends: {words[-1]}" if words else str(error)) from error
         finally:
             if order.keep is not None:
                 shutil.copyfile(log, order.keep / "judge.log")

@@ -55,6 +55,7 @@ BUSY_CPU_S = 0.2
 TAKES = 3
 NOISE_FACTOR = 10.0  # what is so far over its limit is no noise, and another take is a waste of a student's time
 _BACKLOG = 4096
+_TRACE_ROOM_BYTES = 1 << 20  # with less room on its disk, a trace may have stopped for want of it
 
 
 def quiet_for(seconds: float) -> None:
@@ -319,17 +320,23 @@ class Server:
         """Make sure that the trace goes on behind a window, or the window proves nothing.
 
         Raises:
-            Unmeasured: the trace has stopped.
+            CheckFailed: a client comes, and the program makes no system call. A program that plays dead must not
+                choose to be unmeasured.
+            Unmeasured: the trace has stopped because the disk is full.
         """
         trace = self.trace
         assert trace is not None  # only traced windows ask
-        if not trace.reaches(until_s):
+        if trace.reaches(until_s):
+            return
+        try:
             with self.client():  # its accept and its end of file are calls that come later
                 pass
-            with contextlib.suppress(CheckFailed):
-                self.wait_until(lambda: trace.reaches(until_s))
-        if not trace.reaches(until_s):
-            raise Unmeasured("The trace stops before the end of the window, so it proves nothing. Is the disk full?")
+            self.wait_until(lambda: trace.reaches(until_s))
+        except CheckFailed as failure:
+            if shutil.disk_usage(trace.path.parent).free < _TRACE_ROOM_BYTES:
+                raise Unmeasured("The disk is full, so the trace stops before the end of the window.") from failure
+            expected = "a system call when a new client comes"
+            raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
 
     def threads(self) -> int:
         return self._alive(vitals.threads)
@@ -375,8 +382,8 @@ class Server:
                 seen=f"the program ended with {self._box.ended_by()}",
                 evidence=last_lines(self._box.output()),
             ) from error
-        if "problem" in message:
-            raise problem(message["problem"], f"{self._entry} raised", f"{self._entry} returns")
+        if "returned" not in message:
+            raise problem(message.get("problem"), f"{self._entry} raised", f"{self._entry} returns")
 
     def _still_serving(self, silent_s: float) -> None:
         if silent_s > SILENT_S / 2:

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 from grader import kernel, strace
 from grader.course import load_course
 from grader.errors import KitError
-from grader.sandbox import Box, BoxEnded, Canary, Limits, Wall, build_wall
+from grader.sandbox import Box, BoxEnded, Canary, Limits, Wall, build_wall, raise_open_files
 
 
 class Job(BaseModel):
@@ -90,6 +90,7 @@ def _judge(job: Job, emit: Any) -> None:
     )
     _try_the_wall(wall, limits)
     untraceable = "strace is not installed" if job.strace is None else strace.refusal(job.strace, wall.traces, wall.uid)
+    raise_open_files()  # the common default of 1,024 is meant for programs that hold fewer connections
     emit({"event": "ready", "untraceable": untraceable})
 
     import pytest  # late: the first line of a refusal should not wait for it

@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -62,6 +63,12 @@ class Limits:
             "FSIZE": self.tmp_mb << 20,
             "CORE": 0,
         }
+
+
+def raise_open_files() -> None:
+    """Allow this process as many descriptors as its hard limit says."""
+    hard = hard_open_files()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def hard_open_files() -> int:
@@ -328,14 +335,14 @@ class Box:
 
         Raises:
             BoxEnded: the channel is closed, or what came is no message.
-            TimeoutError: nothing came.
+            TimeoutError: it did not come, or not to its end: bytes that trickle in buy no time.
         """
-        self._near.settimeout(timeout_s)
+        deadline_s = time.monotonic() + timeout_s
         try:
-            (size,) = struct.unpack(">I", self._exactly(4))
+            (size,) = struct.unpack(">I", self._exactly(4, deadline_s))
             if size > inside.MAX_FRAME_BYTES:
                 raise BoxEnded(f"a message of {size:,} bytes came out of the box")
-            message = json.loads(self._exactly(size), parse_constant=_no_constants)
+            message = json.loads(self._exactly(size, deadline_s), parse_constant=_no_constants)
         except TimeoutError:
             raise
         except (OSError, ValueError, RecursionError) as error:
@@ -344,9 +351,13 @@ class Box:
             raise BoxEnded("what came out of the box is not a message")
         return message
 
-    def _exactly(self, wanted: int) -> bytes:
-        got = b""
+    def _exactly(self, wanted: int, deadline_s: float) -> bytes:
+        got = bytearray()
         while len(got) < wanted:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self._near.settimeout(left_s)
             data, ancillary, _flags, _address = self._near.recvmsg(wanted - len(got), socket.CMSG_SPACE(12))
             if not data:
                 raise BoxEnded("the program has ended")
@@ -355,7 +366,7 @@ class Box:
                     if kind == socket.SCM_CREDENTIALS:
                         self.pid, self.uid, _ = struct.unpack("3i", payload)
             got += data
-        return got
+        return bytes(got)
 
     def has_message(self) -> bool:
         """Whether a message, or the channel's end, is there to be received."""
