@@ -1,5 +1,5 @@
-"""Records docs/run.svg: what a terminal shows of two real gradings, one wrong and one right. Run it again when the words
-on the screen have changed: `python docs/record.py`.
+"""Records docs/run.svg: what a terminal shows of two real gradings, one wrong and one right. When the words on the
+screen have changed, run it again: `python docs/record.py`.
 
 Knows which commands are worth a picture and which of their lines; changes no character of them. Knows nothing of how a
 grading goes.

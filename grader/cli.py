@@ -34,11 +34,19 @@ class _ExerciseFirst(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         first = next((word for word in args if not word.startswith("-")), None)
-        if first not in self.commands and not {"--help", "--version"} & set(args):
+        if first not in self.commands and (first or not {"-h", "--help", "--version"} & set(args)):
             args = ["exercise", *args]
-        elif first is None:
-            args = args or ["exercise"]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # click would exit with 1, which says that a check failed
+            raise _ReaderGone from error
+
+
+class _ReaderGone(Exception):
+    """Whoever reads the output has seen enough, as in `grade ex03 | head`."""
 
 
 @click.group(cls=_ExerciseFirst, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -121,7 +129,10 @@ def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
     keep: Path | None = options["keep"]
     if keep is not None:
         keep = keep.absolute()
-        keep.mkdir(parents=True, exist_ok=True)
+        try:
+            keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--keep {keep}: {error.strerror}. Name a folder that can be written to.") from error
     return Order(
         course=course,
         exercise=exercise,
@@ -193,9 +204,14 @@ def _write_json(target: str, report: "Graded | Ungraded") -> None:
     path = Path(target)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # /dev/stdout, a pipe: not ours to replace
+            path.write_text(text, encoding="utf-8")
+            return
         scratch.write_text(text, encoding="utf-8")
         scratch.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
         raise GraderError(
             f"The report could not be written to {target}: {error.strerror}. Choose another FILE."
         ) from error
@@ -330,7 +346,7 @@ def _console(*, to_stderr: bool = False) -> "Iterator[Console]":
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     columns = os.environ.get("COLUMNS", "")
     stream = sys.stderr if to_stderr else sys.stdout
-    yield make_console(stream, colour=False if plain else None, width=int(columns) if columns.isdigit() else None)
+    yield make_console(stream, colour=False if plain else None, width=int(columns) if columns.isdecimal() else None)
 
 
 def main() -> NoReturn:
@@ -351,10 +367,16 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("\ngrade: interrupted, so there is no verdict.", err=True)
         sys.exit(NO_VERDICT)
-    except BrokenPipeError:  # the reader of a pipe has gone, as in `grade ex03 | head`
+    except _ReaderGone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(NO_VERDICT)
     except OSError as error:
         click.echo(f"grade: the machine refused: {error}. There is no verdict.", err=True)
+        sys.exit(NO_VERDICT)
+    except Exception as error:  # noqa: BLE001  # Python itself would exit with 1, which says that a check failed
+        import traceback
+
+        traceback.print_exc()
+        click.echo(f"grade: the kit broke ({type(error).__name__}), so there is no verdict. Report it.", err=True)
         sys.exit(NO_VERDICT)
     sys.exit(PASSED)

@@ -20,6 +20,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
+from grader.errors import GraderError
 from grader.failures import CheckFailed, Unmeasured
 
 _T = TypeVar("_T")
@@ -70,9 +71,12 @@ class Client:
         self.sock.settimeout(60.0)  # SYN retransmits back off; a connect that takes so long is lost
         try:
             self.sock.connect(address)
-        except OSError as error:
+        except (TimeoutError, ConnectionError) as error:
             self.sock.close()
             raise CheckFailed(expected="a connection", seen=f"connect: {error}") from error
+        except OSError as error:  # no network, no ports: nothing that a server could do
+            self.sock.close()
+            raise GraderError(f"This machine cannot connect to its own loopback: {error}.") from error
         self.sock.setblocking(False)
         self._got = bytearray()
 

@@ -5,7 +5,6 @@ Sources: prctl(2), unshare(2), user_namespaces(7), netdevice(7), mount(2).
 """
 
 import ctypes
-import errno
 import fcntl
 import os
 import signal
@@ -38,20 +37,36 @@ def adopt_orphans() -> None:
 def enter_private_network() -> str | None:
     """Move this process into a network of its own with loopback up. Call it before there are threads.
 
+    It is tried in a child first: a network that was made and cannot be used is a trap that nobody can leave.
+
     Returns:
-        None, or why it was refused: the step and the system's word.
+        None, or why it was refused: the step and the system's word. Then nothing has changed.
     """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        refusal = "the trial ended early"
+        try:
+            refusal = _enter_private_network() or ""
+        finally:
+            os.write(writing, refusal.encode())
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        refusal = told.read()
+    os.waitpid(child, 0)
+    return refusal or _enter_private_network()
+
+
+def _enter_private_network() -> str | None:
     uid, gid = os.getuid(), os.getgid()
-    flags = _CLONE_NEWNET | (_CLONE_NEWNS if uid == 0 else _CLONE_NEWUSER)
-    if _LIBC.unshare(flags) != 0:
+    if _LIBC.unshare(_CLONE_NEWNET | (0 if uid == 0 else _CLONE_NEWUSER)) != 0:
         return f"unshare: {os.strerror(ctypes.get_errno())}"
     try:
         if uid != 0:
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
             Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-        else:
-            _mount(b"none", b"/", _MS_REC | _MS_PRIVATE)
         _loopback_up()
     except OSError as error:
         return f"loopback in a network namespace: {error.strerror}"
@@ -67,10 +82,10 @@ def _loopback_up() -> None:
 
 
 def show_read_only(folders: Sequence[Path], below: Path) -> list[Path]:
-    """Show folders at second places that everyone can reach, in this process's own mounts and nowhere else.
+    """Move this process into mounts of its own, and show folders there at second places that everyone can reach.
 
-    A bind mount is a way to the real files: whoever cleans up around it deletes them. So this refuses to work in mounts
-    that are shared with the parent process, mounts read-only, and below a tmpfs that no other process sees.
+    A bind mount is a way to the real files: whoever cleans up around it deletes them. So these are read-only, below a
+    tmpfs, and in mounts that no other process sees.
 
     Args:
         folders: absolute paths.
@@ -80,10 +95,11 @@ def show_read_only(folders: Sequence[Path], below: Path) -> list[Path]:
         The second places, in the order of `folders`.
 
     Raises:
-        OSError: the kernel refused, or these mounts are not this process's own.
+        OSError: the kernel refused.
     """
-    if os.readlink("/proc/self/ns/mnt") == os.readlink(f"/proc/{os.getppid()}/ns/mnt"):
-        raise OSError(errno.EPERM, "the mount namespace is shared with the parent process")
+    if _LIBC.unshare(_CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "own mounts are refused")
+    _mount(b"none", b"/", _MS_REC | _MS_PRIVATE)  # before any other: a shared mount would show in the parent's too
     _mount(b"tmpfs", os.fsencode(below), _MS_NOSUID | _MS_NODEV, kind=b"tmpfs")
     places = []
     for number, folder in enumerate(folders):

@@ -29,7 +29,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -137,9 +137,8 @@ def build_wall(staging: Path, *, boxed: bool, bwrap: str, canary: Canary | None)
                 f"The temporary folder {staging.parent} cannot be reached by the user that submissions run as: "
                 f"{parent} is closed to others. Set TMPDIR to a folder that everyone can reach, such as /tmp."
             )
-    return Wall(
-        boxed=boxed, bwrap=bwrap, staging=staging, canary=canary, uid=uid, python=_python_prefixes(uid, staging / "python")
-    )
+    python = _python_prefixes(uid, staging / "python")
+    return Wall(boxed=boxed, bwrap=bwrap, staging=staging, canary=canary, uid=uid, python=python)
 
 
 def _python_prefixes(uid: int | None, below: Path) -> tuple[tuple[Path, Path], ...]:

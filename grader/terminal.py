@@ -3,11 +3,12 @@ verdict is reached, of files or of the environment. Whatever it prints fits the 
 alone and lets no stranger's text reach the terminal raw.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TextIO
+from typing import Final, NoReturn, TextIO
 
 from rich import box
 from rich.cells import cell_len, set_cell_size
@@ -66,7 +67,7 @@ def make_console(stream: TextIO, *, colour: bool | None, width: int | None) -> C
     if reconfigure := getattr(stream, "reconfigure", None):
         reconfigure(errors="backslashreplace")
     coloured = stream.isatty() if colour is None else colour
-    return Console(
+    return _Console(
         file=stream,
         color_system="standard" if coloured else None,  # 16 colours, which follow the reader's own theme
         no_color=not coloured,
@@ -80,6 +81,14 @@ def make_console(stream: TextIO, *, colour: bool | None, width: int | None) -> C
         emoji=False,
         highlight=False,
     )
+
+
+class _Console(Console):
+    """rich's, but a reader that has gone is the caller's to answer: rich would exit with 1, which says that a check
+    failed."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def banner(console: Console, lines: Iterable[str]) -> None:

@@ -78,7 +78,7 @@ known() { cat "$state/$1" 2>/dev/null || true; }
 
 lock() { # two runs at once: the second waits; where flock is missing, it does not
     command -v flock >/dev/null 2>&1 || return 0
-    { : >>.setup.lock; } 2>/dev/null || not_ours .setup.lock
+    { printf '' >>.setup.lock; } 2>/dev/null || not_ours .setup.lock
     exec 9>>.setup.lock
     flock -n 9 || {
         say "another set-up is running here; waiting for it"
@@ -233,10 +233,10 @@ build() { # from nothing when it is unfinished, moved, or its interpreter change
         say "making .venv"
         rm -rf .venv 2>/dev/null || not_ours .venv
         mkdir -p "$state"
-        : >"$state/unfinished"
+        printf '' >"$state/unfinished"
         make_environment || fail "$python could not make $root/.venv"
     else
-        { : >"$state/unfinished"; } 2>/dev/null || not_ours .venv
+        { printf '' >"$state/unfinished"; } 2>/dev/null || not_ours .venv
     fi
     say "installing the packages that requirements/$level.txt pins"
     pip install --require-hashes -r "requirements/$level.txt" >"$log" 2>&1 ||

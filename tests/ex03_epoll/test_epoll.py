@@ -200,19 +200,18 @@ def test_steady(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
 
 def test_accept(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     count = sizes["crowd"]
-    with submission.serve(shout, traced=True) as server:
-        with server.crowd(count) as there_already:
-            there_already.ask_each()
+    with submission.serve(shout, traced=True) as server, server.crowd(count) as there_already:
+        there_already.ask_each()
 
-            def per_connection() -> Count:
-                with server.counting() as calls:
-                    newcomers = server.crowd(count)
-                    server.wait_until(lambda: server.not_accepted() == 0)
-                with newcomers:
-                    newcomers.ask_each()
-                return calls.total() / count
+        def per_connection() -> Count:
+            with server.counting() as calls:
+                newcomers = server.crowd(count)
+                server.wait_until(lambda: server.not_accepted() == 0)
+            with newcomers:
+                newcomers.ask_each()
+            return calls.total() / count
 
-            budget.at_most("syscalls_per_accept", per_connection)
+        budget.at_most("syscalls_per_accept", per_connection)
 
 
 def test_scale_user(submission: Submission, budget: Budgets) -> None:

@@ -299,6 +299,22 @@ def test_a_changed_pin_is_installed_into_the_environment_that_is_there(made: Mac
 
 
 @makes_environments
+@pytest.mark.skipif(os.getuid() == 0, reason="everything is root's own")
+def test_an_environment_of_somebody_else_is_left_alone_with_what_to_type(made: Machine) -> None:
+    state = made.tree / ".venv" / ".setup"
+    state.chmod(0o555)
+    try:
+        made.pins("3.0")
+        ended = made.sets_up()
+    finally:
+        state.chmod(0o755)
+
+    assert ended.code == 2
+    assert re.fullmatch(r"setup: \S+/\.venv belongs to somebody else; type: sudo chown -R \S+ '\S+'\n", ended.err)
+    assert made.sets_up().code == 0
+
+
+@makes_environments
 def test_a_tree_that_was_moved_gets_a_new_environment(made: Machine, tmp_path: Path) -> None:
     moved = Machine(tree=tmp_path / "moved here", commands=made.commands)
     shutil.copytree(made.tree, moved.tree, symlinks=True)

@@ -1,0 +1,112 @@
+"""What the tests of the measuring modules and of the wall share: one judge's process per scenario, and honest skips.
+
+A skip is decided by asking the machine itself (bwrap, unshare, strace), never the kit: a broken kit must fail.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# A database would make one run depend on the one before; a busy machine makes any deadline lie.
+settings.register_profile("kit", database=None, deadline=None)
+settings.load_profile("kit")
+
+
+def _refused(command: list[str]) -> str | None:
+    """Why the machine refuses this command, or None."""
+    try:
+        done = subprocess.run(
+            command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=30, check=False
+        )
+    except OSError as error:
+        return str(error)
+    return None if done.returncode == 0 else (done.stderr.strip() or f"{command[0]}: status {done.returncode}")
+
+
+@pytest.fixture(scope="session")
+def private_network() -> None:
+    """Skips where a process may not enter a network of its own."""
+    refused = _refused(["unshare", "--net", "true"] if os.getuid() == 0 else ["unshare", "--user", "--net", "true"])
+    if refused:
+        pytest.skip(f"no private network here: {refused}")
+
+
+@pytest.fixture(scope="session")
+def bwrap() -> str:
+    """bubblewrap's path; skips where it is missing or may not make namespaces."""
+    path = shutil.which("bwrap")
+    if path is None:
+        pytest.skip("bubblewrap is not installed")
+    refused = _refused([path, "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--proc", "/proc", "true"])
+    if refused:
+        pytest.skip(f"no boxes here: {refused}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def strace() -> str:
+    """strace's path; skips where it is missing or may not trace."""
+    path = shutil.which("strace")
+    if path is None:
+        pytest.skip("strace is not installed")
+    refused = _refused([path, "-f", "-o", os.devnull, "true"])
+    if refused:
+        pytest.skip(f"nothing can be traced here: {refused}")
+    return path
+
+
+@pytest.fixture
+def staging() -> Iterator[Path]:
+    """A judge's folder, with an empty submission: everyone may enter it, as pytest's own folders may not be."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for inner in ("submission", "given"):
+            (folder / inner).mkdir()
+        yield folder
+
+
+Judged = Callable[..., Any]
+
+
+@pytest.fixture
+def judged(private_network: None, bwrap: str, staging: Path, request: pytest.FixtureRequest) -> Judged:
+    """Runs `scenario(wall, *arguments)`, a function of the test's own file, in a judge's process; gives its value.
+
+    `boxed=False` builds a bare wall; `private=False` leaves the judge in the host's network.
+    """
+
+    def run(scenario: Callable[..., Any], *arguments: Any, boxed: bool = True, private: bool = True) -> Any:
+        job = {
+            "parent_pid": os.getpid(),
+            "file": str(request.path),
+            "function": scenario.__name__,
+            "arguments": arguments,
+            "staging": str(staging),
+            "bwrap": bwrap,
+            "boxed": boxed,
+            "private": private,
+        }
+        done = subprocess.run(
+            [sys.executable, "-W", "error", str(Path(__file__).with_name("judged.py"))],
+            input=json.dumps(job),
+            env={**os.environ, "JUDGED_SECRET": secrets.token_hex(16)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

@@ -1,0 +1,26 @@
+"""Leaves a daemon behind, in a session of its own, deaf to signals, with the port and the output open; then it ends."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+
+def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
+    client, _ = lsock.accept()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for number in range(1, signal.NSIG):
+                with contextlib.suppress(OSError, ValueError):
+                    signal.signal(number, signal.SIG_IGN)
+            print("a daemon is up", flush=True)
+            client.send(b"HELLO, EPOLL\n")
+            while True:
+                time.sleep(1000)
+        os._exit(0)
+    os.wait()
+    client.recv(100)
+    os._exit(0)

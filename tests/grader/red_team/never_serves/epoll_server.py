@@ -1,0 +1,1 @@
+"""A stub: what is planted beside it has to do the work."""

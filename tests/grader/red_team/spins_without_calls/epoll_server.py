@@ -1,0 +1,49 @@
+"""Waits for a signal in a loop that makes no system call: idle connections keep a processor busy, and nothing counts it."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+signals: list[int] = []
+
+
+def watch(fd: int) -> None:
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+
+
+def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
+    lsock.setblocking(False)
+    clients: dict[int, socket.socket] = {}
+    unread: dict[int, bytes] = {}
+    signal.signal(signal.SIGIO, lambda number, _frame: signals.append(number))
+    watch(lsock.fileno())
+    watch(stop_fd)
+    while True:
+        while not signals:
+            pass
+        signals.clear()
+        with contextlib.suppress(BlockingIOError):
+            os.read(stop_fd, 1)
+            return
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                client, _ = lsock.accept()
+                watch(client.fileno())
+                clients[client.fileno()], unread[client.fileno()] = client, b""
+        for fd, client in list(clients.items()):
+            try:
+                data = client.recv(65536)
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                data = b""
+            if not data:
+                clients.pop(fd).close()
+                continue
+            *lines, unread[fd] = (unread[fd] + data).split(b"\n")
+            for line in lines:
+                client.sendall(handler(line) + b"\n")

@@ -1,0 +1,329 @@
+"""Submissions that attack the grader: each has to be held, to earn what a stub earns, and to leave nothing behind.
+
+What each attempts, and what must come of it, stands in red_team/attacks.yaml; its honest twins there must keep all their
+points. The attacks know where everything is: they are told the paths, ports and sockets of what they must not reach.
+Knows the command line and the JSON of a report, as anybody's; knows nothing of how the grader defends itself.
+"""
+
+import json
+import os
+import py_compile
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from grader.report import Graded, Outcome, Ungraded, from_json
+
+TEAM = Path(__file__).with_name("red_team")
+COURSE = Path(__file__).parents[2]
+REFERENCE = COURSE / "solutions/ex03_epoll/epoll_server.py"
+INCLUDED = "from tests.grader.red_team.honest import serve\n"
+
+BREACHED = "breached"  # the word of every attack that got what it came for
+OF_THE_COURSE = ("honest_floor", "_OUT_OF_RESOURCES", "big_crowd: 1013")  # from the checks, the reference, hidden sizes
+REPORT_BYTES = 32_768  # far more than one check's words can take
+AT_A_TIME = 2  # gradings
+
+
+class Attack(BaseModel):
+    """One entry of attacks.yaml, where the fields are described."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    attempt: str
+    folder: str | None
+    tokens: Mapping[str, str] = {}
+    planted: Mapping[str, str] = {}
+    links: Mapping[str, str] = {}
+    only: tuple[str, ...]
+    outcomes: Mapping[str, Outcome] = {}
+    refused: str = ""
+    says: str = ""
+    traced: bool = False
+    bare: str = ""
+    open: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        if self.refused:
+            return 2
+        return 0 if set(self.outcomes.values()) == {Outcome.PASSED} else 1
+
+
+def _attacks() -> list[Attack]:
+    listed = yaml.safe_load((TEAM / "attacks.yaml").read_text(encoding="utf-8"))["attacks"]
+    return [Attack(name=name, **{"folder": name, **entry}) for name, entry in listed.items()]
+
+
+ATTACKS = _attacks()
+
+
+# --- the field ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """What an attack could harm or steal, and knows of: a folder and two sockets of the host's, a secret or two."""
+
+    room: Path  # where submissions and temporary files lie; its name is found nowhere else
+    folder: Path  # anybody may write to it, and nobody should
+    listener: socket.socket
+    abstract: socket.socket
+    secret: str  # in the folder's file, and in the environment of the grader
+
+    def tokens(self) -> dict[str, str]:
+        name = self.abstract.getsockname()
+        assert isinstance(name, bytes)  # an abstract name comes as bytes, with a NUL before it
+        port = str(self.listener.getsockname()[1])
+        return {"FOLDER": str(self.folder), "PORT": port, "ABSTRACT": name[1:].decode(), "COURSE": str(COURSE)}
+
+    def untouched(self) -> bool:
+        """Nothing in the folder has changed, and nobody has called."""
+        inside = {str(file.relative_to(self.folder)): file.read_text() for file in self.folder.rglob("*")}
+        for sock in (self.listener, self.abstract):
+            try:
+                sock.accept()[0].close()
+            except BlockingIOError:
+                continue
+            return False
+        return inside == {"canary": self.secret}
+
+
+@pytest.fixture(scope="module")
+def field() -> Iterator[Field]:
+    with ExitStack() as stack:
+        room = Path(tempfile.mkdtemp(prefix="red-team-"))
+        stack.callback(shutil.rmtree, room, ignore_errors=True)
+        room.chmod(0o755)
+        folder = room / "of-the-host"
+        folder.mkdir()
+        folder.chmod(0o777)
+        secret = secrets.token_hex(16)
+        (folder / "canary").write_text(secret)
+        (folder / "canary").chmod(0o666)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        abstract = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        abstract.bind(f"\0{room.name}")
+        abstract.listen()
+        listener.setblocking(False)
+        abstract.setblocking(False)
+        yield Field(room=room, folder=folder, listener=listener, abstract=abstract, secret=secret)
+
+
+# --- gradings -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grading:
+    """One grading that has ended, and what was left when it had."""
+
+    exit_code: int
+    json: str
+    screen: str
+    printed: str  # by the program, the part that the grader keeps
+    left: tuple[str, ...]  # processes, and files in the temporary folder
+
+    @property
+    def report(self) -> Graded | Ungraded:
+        return from_json(self.json)
+
+
+def hand_in(attack: Attack, field: Field) -> Path:
+    """The attack as a submission, in a folder of its own."""
+    place = field.room / attack.name / "submission"
+    place.mkdir(parents=True)
+    tokens = {**field.tokens(), **attack.tokens}
+    if attack.folder is not None:
+        source = (TEAM / attack.folder / "epoll_server.py").read_text(encoding="utf-8")
+        (place / "epoll_server.py").write_text(_filled(source, tokens), encoding="utf-8")
+    tag = cache_from_source("x.py").split(".")[-2]
+    for name, text in attack.planted.items():
+        file = place / name.replace("{tag}", tag)
+        file.parent.mkdir(exist_ok=True)
+        if text == "{bytecode}":
+            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH  # runs whatever the source says (PEP 552)
+            py_compile.compile(str(REFERENCE), str(file), invalidation_mode=mode)
+        else:
+            file.write_text(_filled(text, tokens), encoding="utf-8")
+    for name, target in attack.links.items():
+        (place / name).symlink_to(_filled(target, tokens))
+    return place
+
+
+def _filled(text: str, tokens: Mapping[str, str]) -> str:
+    """The text with the values of its tokens, a token within a value included, and with the server it builds upon."""
+    text = text.replace(INCLUDED, (TEAM / "honest.py").read_text(encoding="utf-8"))
+    for _ in range(2):
+        for name, value in tokens.items():
+            text = text.replace(f"@{name}@", value.replace("\\", "\\\\").replace('"', '\\"') if name == "BODY" else value)
+    return text
+
+
+def graded(attack: Attack, field: Field, *options: str) -> Grading:
+    submission = hand_in(attack, field)
+    scratch, kept = submission.parent / "tmp", submission.parent / "kept"
+    scratch.mkdir()
+    scratch.chmod(0o755)
+    words = [word for check in attack.only for word in ("--only", check)]
+    done = subprocess.run(
+        [sys.executable, "-m", "grader", "ex03", "--submission", submission, *words, "--keep", kept, "--json", "-", *options],
+        cwd=COURSE,
+        env={**os.environ, "TMPDIR": str(scratch), "RED_TEAM_CANARY": field.secret, "COLUMNS": "200"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    printed = [file.read_text(encoding="utf-8", errors="backslashreplace") for file in sorted(kept.glob("*.output"))]
+    left = [*survivors(submission.parent), *(file.name for file in scratch.iterdir())]
+    return Grading(
+        exit_code=done.returncode, json=done.stdout, screen=done.stderr, printed="".join(printed), left=tuple(left)
+    )
+
+
+def survivors(room: Path) -> Iterator[str]:
+    """Processes of a grading that had its temporary files here: a box shows them in its mounts, a tracer in its words."""
+    mark = f"{room.parent.name}/{room.name}/"
+    for process in psutil.process_iter():
+        try:
+            mounts = Path("/proc", str(process.pid), "mountinfo").read_text()
+            words = " ".join(process.cmdline())
+        except (OSError, psutil.Error):
+            continue
+        if mark in mounts or mark in words:
+            yield f"process {process.pid}: {words}"
+
+
+class Team:
+    """All gradings of this session, two at a time, in the order of their tests."""
+
+    def __init__(self, pool: ThreadPoolExecutor, field: Field, attacks: list[Attack]) -> None:
+        self._gradings: dict[str, Future[Grading]] = {a.name: pool.submit(graded, a, field) for a in attacks}
+        self._field = field
+
+    def grading(self, attack: Attack) -> Grading:
+        return self._gradings[attack.name].result()
+
+    def is_graded(self, attack: Attack) -> bool:
+        return self._gradings[attack.name].done()
+
+
+@pytest.fixture(scope="module")
+def machine(field: Field) -> Mapping[str, Outcome]:
+    """What this machine makes of an honest submission; without a box there is nothing to attack, and all is skipped."""
+    twin = next(attack for attack in ATTACKS if attack.name == "twin_imports_much")
+    report = graded(twin.model_copy(update={"name": "machine"}), field).report
+    if not report.graded:
+        pytest.skip(f"no box is to be had here: {report.reason}")
+    return {check.name: check.outcome for check in report.checks}
+
+
+@pytest.fixture(scope="module")
+def team(request: pytest.FixtureRequest, field: Field, machine: Mapping[str, Outcome]) -> Iterator[Team]:
+    specs = (getattr(item, "callspec", None) for item in request.session.items if item.path == Path(__file__))
+    chosen = {spec.params["attack"].name for spec in specs if spec is not None and "attack" in spec.params}
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        yield Team(pool, field, [attack for attack in ATTACKS if attack.name in chosen])
+        pool.shutdown(cancel_futures=True)
+
+
+# --- what must hold -----------------------------------------------------------------------------------------------
+
+
+def _params() -> list[Any]:
+    broken = (AssertionError,)
+    marks = {a.name: pytest.mark.xfail(reason=a.open, raises=broken, strict=True) for a in ATTACKS if a.open}
+    return [pytest.param(a, id=a.name, marks=[marks[a.name]] if a.open else []) for a in ATTACKS]
+
+
+@pytest.mark.parametrize("attack", _params())
+def test_an_attack_is_held_and_an_honest_twin_keeps_its_points(
+    attack: Attack, team: Team, field: Field, machine: Mapping[str, Outcome]
+) -> None:
+    if attack.traced and machine["api"] is Outcome.UNMEASURED:
+        pytest.skip("it attacks a count, and nothing can be counted here")
+
+    grading = team.grading(attack)
+
+    said = grading.json + grading.screen + grading.printed
+    assert grading.left == ()
+    assert field.untouched()
+    assert not [word for word in (BREACHED, field.secret, *OF_THE_COURSE) if word in said]
+    assert attack.says in said and attack.refused in grading.screen
+    assert len(grading.json) < REPORT_BYTES and len(grading.screen) < REPORT_BYTES
+    assert not obeyed(grading.json) and not obeyed(grading.screen)
+    if not attack.refused:
+        assert earned(grading.report) == expected(grading.report, attack)
+    assert grading.exit_code == attack.exit_code
+
+
+def earned(report: Graded | Ungraded) -> dict[str, tuple[Outcome, int | None]]:
+    assert isinstance(report, Graded), report.reason
+    assert report.score == sum(check.score or 0 for check in report.checks)
+    return {check.name: (check.outcome, check.score) for check in report.checks}
+
+
+def expected(report: Graded | Ungraded, attack: Attack) -> dict[str, tuple[Outcome, int]]:
+    """What each check has to be, and to be worth: the attacked ones as listed, others passed, or not run."""
+    worth = {}
+    for check in report.checks:
+        outcome = attack.outcomes.get(check.name, Outcome.PASSED)
+        if check.name not in attack.outcomes and check.outcome is Outcome.NOT_RUN:
+            outcome = Outcome.NOT_RUN
+        worth[check.name] = outcome, check.points if outcome is Outcome.PASSED else 0
+    assert attack.outcomes.keys() <= worth.keys()
+    return worth
+
+
+def obeyed(text: str) -> list[str]:
+    """Lines that a terminal or a CI runner would obey, or that show otherwise than they are."""
+    command = re.compile(r"\s*::|.*##\w*\[")
+    return [line for line in text.split("\n") if not line.isprintable() or command.match(line)]
+
+
+def test_without_a_wall_the_attacks_would_work(field: Field, machine: Mapping[str, Outcome]) -> None:
+    attacks = [attack for attack in ATTACKS if attack.bare]
+    assert attacks
+
+    for attack in attacks:
+        grading = graded(attack.model_copy(update={"name": f"bare_{attack.name}"}), field, "--trust")
+
+        assert attack.bare in grading.printed
+        assert field.secret in grading.printed
+
+
+def test_what_looks_for_survivors_sees_a_box_that_lives(team: Team, field: Field) -> None:
+    endless = next(attack for attack in ATTACKS if attack.name == "trickles_at_import")
+    seen: list[str] = []
+
+    while not (seen or team.is_graded(endless)):
+        seen = [found for found in survivors(field.room / endless.name) if "inside.py" in found and "-m grader" not in found]
+        time.sleep(0.02)
+
+    assert seen
+
+
+def test_every_folder_is_the_home_of_a_listed_attack() -> None:
+    homes = {attack.folder for attack in ATTACKS if attack.folder}
+
+    assert homes == {place.parent.name for place in TEAM.glob("*/epoll_server.py")}
+    assert json.dumps(sorted(attack.name for attack in ATTACKS if not attack.attempt)) == "[]"
