@@ -180,6 +180,8 @@ def _rows(plan: Plan, exercise: Exercise) -> Iterator[Row]:
 
 
 def _folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
     return sorted(entry for entry in parent.iterdir() if entry.is_dir() and entry.name != "__pycache__")
 
 

@@ -23,6 +23,7 @@ READINESS_CALLS = frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait"
 CLONE_CALLS = frozenset({"clone", "clone3", "fork", "vfork"})
 
 _LINE = re.compile(r"^(?P<pid>\d+) +(?P<time>\d+\.\d+) (?P<text>(?P<name>[a-z_0-9]+)\(.*)$")
+_STAMP = re.compile(r"^\d+ +(?P<time>\d+\.\d+) ")
 _PRINTING = re.compile(r"^writev?\((?:1|2)[,<]")
 _FD_SETS = re.compile(r"\[([0-9 ]*)\]")
 _POLL_COUNT = re.compile(r"^p?poll\((?:\[.*\]|0x[0-9a-f]+|NULL), (\d+)")
@@ -62,7 +63,7 @@ def command(strace: str, trace: Path, *, inject: Sequence[str] = ()) -> list[str
     """
     # The complement set makes "nothing else was called" a claim that a trace can support. --seccomp-bpf keeps the
     # tracer out of the way of what is not traced, and with it a tracer that dies makes traced calls fail (ENOSYS).
-    words = [strace, "-f", "-ttt", "-s", "24", "--seccomp-bpf", "-o", str(trace), "-e", "signal=none"]
+    words = [strace, "-f", "-ttt", "-s", "24", "--seccomp-bpf", "-o", str(trace), "-e", "signal=SIGCONT"]
     words += ["-e", "trace=!restart_syscall"]
     for expression in inject:
         words += ["-e", f"inject={expression}"]
@@ -148,6 +149,7 @@ class Trace:
         self._read_bytes = 0
         self._rest = ""
         self._calls: list[Call] = []
+        self._last_s = 0.0
 
     @property
     def size_bytes(self) -> int:
@@ -162,11 +164,13 @@ class Trace:
         self._read_bytes += len(data)
         *lines, self._rest = (self._rest + data.decode("utf-8", "replace")).split("\n")
         self._calls += [call for line in lines if (call := _call(line))]
+        if lines and (stamp := _STAMP.match(lines[-1])):
+            self._last_s = float(stamp["time"])
 
     def reaches(self, at_s: float) -> bool:
-        """Whether a call that was begun at or after this time has been written."""
+        """Whether something that happened at or after this time has been written: a call, or a SIGCONT."""
         self._refresh()
-        return bool(self._calls) and self._calls[-1].at_s >= at_s
+        return self._last_s >= at_s
 
     def between(self, since_s: float, until_s: float) -> Window:
         """The calls begun in [since_s, until_s)."""

@@ -3,154 +3,51 @@
 Every check starts a fresh server behind the wall. Handlers are shipped into the box as source, so each stands alone.
 """
 
-from collections.abc import Mapping
 from random import Random
 
+from grader import line_server
 from grader.crowd import shown
 from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
-from grader.harness import Budgets, Calls, Count, Server, Submission, quiet_for
+from grader.harness import Budgets, Count, Submission
+from grader.line_server import Sizes, served, shout
 from grader.sandbox import hard_open_files
-from grader.strace import CLONE_CALLS
-
-Sizes = Mapping[str, int]
-
-
-def shout(line: bytes) -> bytes:
-    return line.upper()
-
-
-def swell(line: bytes) -> bytes:
-    """As many bytes as the request says, the newline that follows included; 16 for one that says none."""
-    number = line.partition(b" ")[0]
-    size = int(number) if number.isdigit() else 16
-    return (line * (size // max(1, len(line)) + 1))[: size - 1]
-
 
 # --- what it answers ----------------------------------------------------------------------------------------------
 
 
 def test_basic(submission: Submission) -> None:
-    with submission.serve(shout) as server, server.client() as client:
-        client.ask(b"hello, epoll", b"HELLO, EPOLL")
-        client.ask(b"", b"")
-        client.ask(b"  blanks belong to a line \t\r", b"  BLANKS BELONG TO A LINE \t\r")
-        client.ask(b"again", b"AGAIN")
-    with submission.serve(shout) as server:
-        server.stop()
+    line_server.basic(submission)
 
 
 def test_many(submission: Submission, sizes: Sizes) -> None:
-    with submission.serve(shout) as server, server.crowd(sizes["many"]) as crowd:
-        for client in reversed(crowd.clients):
-            line = crowd.nonce()
-            client.ask(line, shout(line))
-        crowd.ask_each()
+    line_server.many(submission, sizes)
 
 
-def test_frag(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    with submission.serve(shout) as server, server.crowd(3) as crowd, server.client() as stalled:
-        stalled.send(b"half a li")
-        server.settle()
-        crowd.ask_each()
-        stalled.send(b"ne\nand a")
-        stalled.check(b"half a line", b"HALF A LINE", stalled.read_line("the reply to the line that came in two parts"))
-        crowd.ask_each()
-        for byte in b" half\n":
-            server.settle()
-            stalled.send(bytes([byte]))
-        stalled.check(b"and a half", b"AND A HALF", stalled.read_line("the reply to a line that came byte by byte"))
+def test_frag(submission: Submission) -> None:
+    line_server.frag(submission)
 
 
 def test_pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    lines = [b"%d-%x" % (number, rng.getrandbits(32)) for number in range(sizes["pipeline"])]
-    with submission.serve(shout) as server, server.client() as client:
-        client.send(b"".join(line + b"\n" for line in lines))
-        for line in lines:
-            client.check(line, shout(line), client.read_line(f"{len(lines)} replies, in order"))
-        with server.stopped():  # so that the lines and the end of file are there at once
-            client.send(b"first\nlast\nno newline, so no request")
-            client.half_close()
-        rest = client.read_until_closed("the end of the connection, after a client has said that nothing more comes")
-    if rest != b"FIRST\nLAST\n":
-        raise CheckFailed(
-            expected="exactly the replies FIRST and LAST to a client that closed its sending side: "
-            "what came without a newline is no request",
-            seen=shown(rest),
-        )
+    line_server.pipeline(submission, sizes, rng)
 
 
 def test_bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    line = rng.randbytes(sizes["big_request"] // 2).hex().encode()
-    with submission.serve(shout) as server, server.client() as other, server.client() as client:
-        client.ask(line, line.upper())
-        client.ask(line[::-1], line[::-1].upper())
-        other.ask(b"still there?", b"STILL THERE?")
+    line_server.bigreq(submission, sizes, rng)
 
 
 def test_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    size = sizes["big_reply"]
-    request = b"%d bytes, please: " % size
-    reply = swell(request) + b"\n"
-    with (
-        submission.serve(swell, traced=True, send_buffer=8192) as server,
-        server.client(receive_buffer=4096) as stalled,
-        server.client() as other,
-    ):
-        stalled.send(request + b"\n")
-        server.settle()
-        other.ask(b"16 others are served", swell(b"16 others are served"))
-
-        def while_stalled() -> Count:  # and, later, when there is nothing left to write
-            with server.counting() as calls:
-                quiet_for(0.2)
-            return calls.total()
-
-        budget.at_most("syscalls_while_stalled", while_stalled)
-        stalled.send(b"24 a second request\n")
-        server.settle()
-        got = stalled.read_exactly(len(reply))
-        if got != reply:
-            wrong = next(place for place, (left, right) in enumerate(zip(got, reply, strict=True)) if left != right)
-            raise CheckFailed(
-                expected=f"the whole reply of {len(reply):,} bytes in order", seen=f"another byte at offset {wrong:,}"
-            )
-        second = swell(b"24 a second request")
-        stalled.check(b"24 a second request", second, stalled.read_line("the reply to a request sent meanwhile"))
-        stalled.ask(b"8 and again", swell(b"8 and again"))
-        budget.at_most("syscalls_after_partial", while_stalled)
+    line_server.partial(submission, budget, sizes)
 
 
-def test_rst(submission: Submission, sizes: Sizes) -> None:
-    with submission.serve(swell, send_buffer=8192) as server, server.crowd(5) as crowd:
-        quiet, halfway, unread, *others = crowd.clients
-        halfway.send(b"half a li")
-        unread.send(b"300000 bytes for a client that does not read\n")
-        server.settle()
-        crowd.leave([quiet, halfway, unread])
-        server.settle()
-        for client in others:
-            client.ask(b"16 are you there", swell(b"16 are you there"))
-        with server.client() as newcomer:
-            newcomer.ask(b"12 and new ones", swell(b"12 and new ones"))
+def test_rst(submission: Submission) -> None:
+    line_server.rst(submission)
 
 
 # --- which kernel interface it uses -------------------------------------------------------------------------------
 
 
-def served(server: Server, clients: int = 20) -> Calls:
-    """The calls while some clients come, ask twice, and go."""
-    with server.counting() as calls, server.crowd(clients) as crowd:
-        crowd.ask_each()
-        crowd.ask_each()
-    return calls
-
-
 def test_oneproc(submission: Submission, budget: Budgets) -> None:
-    with submission.serve(shout, traced=True) as server, server.crowd(20) as crowd:
-        crowd.ask_each()
-        if helpers := server.threads() - 1 + len(server.children()):  # also those from before the first request
-            budget.at_most("threads_and_processes", helpers)
-        budget.at_most("threads_and_processes", served(server).of(*CLONE_CALLS))
+    line_server.oneproc(submission, budget)
 
 
 def test_api(submission: Submission, budget: Budgets) -> None:
@@ -167,19 +64,7 @@ def test_api(submission: Submission, budget: Budgets) -> None:
 
 
 def test_budget(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    requests = sizes["requests"]
-    with submission.serve(shout, traced=True) as server, server.crowd(sizes["crowd"]) as crowd:
-        crowd.ask_each()
-
-        def per_request() -> Count:
-            with server.counting() as calls:
-                crowd.ask_serially(requests)
-            return calls.total() / requests
-
-        budget.at_most("syscalls_per_request", per_request)
-        server.more(crowd, sizes["big_crowd"] - len(crowd))
-        crowd.ask_each()
-        budget.at_most("syscalls_per_request_big_crowd", per_request)
+    line_server.requests(submission, budget, sizes)
 
 
 def test_steady(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
@@ -260,91 +145,26 @@ def test_scale_kernel(submission: Submission, budget: Budgets, sizes: Sizes) -> 
 
 
 def test_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    with submission.serve(shout, traced=True) as server, server.crowd(sizes["crowd"]) as crowd:
-        crowd.ask_each()
-
-        def while_idle() -> Count:
-            with server.counting() as calls:
-                quiet_for(0.5)
-            return calls.total()
-
-        budget.at_most("idle_syscalls", while_idle)
-        crowd.ask_each()
+    line_server.idle(submission, budget, sizes)
 
 
 def test_eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    leavers = sizes["leavers"]
-    with submission.serve(shout, traced=True) as server, server.crowd(1) as crowd:
-        crowd.ask_each()
-        server.settle()
-        before = server.open_fds()
-        server.more(crowd, leavers)
-        crowd.ask_each()
-        crowd.leave(crowd.clients[1:], politely=True)
-        server.settle()
-        leaked = least_leaked(server, before)
-        budget.at_most("fds_leaked", leaked)
-
-        def after_they_left() -> Count:
-            with server.counting() as calls:
-                quiet_for(0.5)
-            return calls.total()
-
-        budget.at_most("syscalls_after_eof", after_they_left)
-        crowd.ask_each()
-
-
-def least_leaked(server: Server, before: int) -> int:
-    """Descriptors more than before, once the program has closed what it will close."""
-    try:
-        server.wait_until(lambda: server.open_fds() <= before)
-    except CheckFailed:
-        server.check_alive()
-    return max(0, server.open_fds() - before)
+    line_server.eof(submission, budget, sizes)
 
 
 def test_batch(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    with submission.serve(shout, traced=True) as server, server.crowd(sizes["crowd"]) as crowd:
-        crowd.ask_each()
-
-        def waits() -> Count:
-            with server.counting() as calls:
-                with server.stopped():
-                    crowd.queue_each()
-                crowd.collect()
-            return calls.of("epoll_wait", "epoll_pwait", "epoll_pwait2")
-
-        budget.at_most("waits_for_a_batch", waits)
+    line_server.batch(submission, budget, sizes)
 
 
 # --- what it survives ---------------------------------------------------------------------------------------------
 
 
 def test_emfile(submission: Submission, budget: Budgets) -> None:
-    with submission.serve(shout, traced=True, open_files=40) as server:
-        with server.crowd(60):
-            server.settle()
-
-            def out_of_fds() -> Calls:
-                with server.counting() as calls:
-                    quiet_for(0.3)
-                return calls
-
-            windows = [out_of_fds()]
-        with server.client() as newcomer:
-            newcomer.ask(b"is there room again?", b"IS THERE ROOM AGAIN?")
-        budget.at_most("syscalls_out_of_fds", windows[0].total())
+    line_server.emfile(submission, budget)
 
 
 def test_econnaborted(submission: Submission) -> None:
-    with (
-        submission.serve(shout, inject=["accept4:error=ECONNABORTED:when=2"]) as server,
-        server.client() as first,
-        server.client() as second,
-        server.client() as third,
-    ):
-        for client in (first, third, second):
-            client.ask(b"here", b"HERE")
+    line_server.econnaborted(submission)
 
 
 # --- what it holds ------------------------------------------------------------------------------------------------

@@ -4,13 +4,11 @@ Every scenario runs in a judge's process (judged.py): `wall` is its first argume
 """
 
 import os
-import resource
 import signal
 import socket
-import stat
-import sys
-import tempfile
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,7 +20,7 @@ from grader import inside, sandbox
 from grader import strace as tracer
 from grader.errors import GraderError
 from grader.harness import source_of
-from grader.sandbox import Box, BoxEnded, Canary, Limits, Wall, build_wall
+from grader.sandbox import Box, BoxEnded, Limits, Wall, build_wall
 
 Judged = Callable[..., Any]
 
@@ -56,71 +54,154 @@ def end_of(box: Box) -> str:
 # --- the proofs, each with its protection taken away --------------------------------------------------------------
 
 
-def complaints(
-    wall: Wall,
-    drop: Sequence[str] = (),
-    swap: Sequence[str] = (),
-    tracer: Sequence[str] = (),
-    landlock: bool = True,
-    filtered: bool = True,
-    limited: bool = True,
-) -> dict[str, str]:
+def complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
     """What the probes say of a box without some of its protections.
 
-    `drop` names options of bwrap without their values, `swap` is one run of options and what stands in its place.
+    `without` names a bwrap option that takes no value; `swap` is a run of bwrap's words and what stands in its place;
+    `landlock` is what the box believes to have; `before` are words in front of bwrap's.
     """
-    options = sandbox._options
+    whole = sandbox._options
+    places = {"SECRET": wall.canary.environ if wall.canary else "", "STAGING": str(wall.staging)}
 
-    def sabotaged(wall: Wall, limits: Limits) -> list[str]:
-        words = [word for word in options(wall, limits) if word not in drop]
-        if swap:
-            old, new = swap[0].split(), swap[1].split()
+    def with_places(text: str) -> list[str]:
+        for name, value in places.items():
+            text = text.replace(name, value)
+        return text.split()
+
+    def broken(wall: Wall, limits: Limits) -> list[str]:
+        words = [word for word in whole(wall, limits) if word != sabotage.get("without")]
+        if "swap" in sabotage:
+            old, new = map(with_places, sabotage["swap"])
             at = next(n for n in range(len(words)) if words[n : n + len(old)] == old)
             words[at : at + len(old)] = new
         return words
 
-    def all_is_allowed(_library: Any, target: IO[bytes], *, refuse_io_uring: bool) -> None:
+    def allow_everything(_library: Any, target: IO[bytes], *, refuse_io_uring: bool) -> None:
         target.write(ALLOW_EVERYTHING)
 
-    sandbox._options = sabotaged
-    if not filtered:
-        call_filter.write_filter = all_is_allowed
-    if not landlock:
-        copy = wall.staging / "inside.py"
-        source = copy.read_text()
-        entered = 'abi = enter_landlock(libc, ("/tmp", "/dev/shm"))'
-        assert entered in source
-        copy.write_text(source.replace(entered, "abi = 1"))
-    words = [word.replace("SECRET", wall.canary.environ) if wall.canary else word for word in tracer]
-    if not limited:
-        Limits.as_rlimits = lambda _limits: {"CORE": 0}  # type: ignore[method-assign]
-    with open_box(wall, words=words) as box:
+    sandbox._options = broken
+    if "unfiltered" in sabotage:
+        call_filter.write_filter = allow_everything
+    if "landlock" in sabotage:
+        edit_inside(wall, 'enter_landlock(libc, ("/tmp", "/dev/shm"))', str(sabotage["landlock"]))
+    if "as_root" in sabotage:
+        wall = replace(wall, uid=None)
+    if "closed_port" in sabotage and wall.canary is not None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            wall = replace(wall, canary=replace(wall.canary, port=unused.getsockname()[1]))
+    with open_box(wall, words=with_places(sabotage.get("before", ""))) as box:
         return box.prove(30.0, thorough=True)
 
 
-def test_a_whole_wall_leaves_nothing_to_complain_about(judged: Judged) -> None:
-    assert judged(complaints) == {}
+def edit_inside(wall: Wall, old: str, new: str) -> None:
+    """Change what will run in the box."""
+    copy = wall.staging / "inside.py"
+    source = copy.read_text()
+    assert old in source
+    copy.write_text(source.replace(old, new))
+
+
+def test_nothing_is_missing_from_a_whole_wall(judged: Judged) -> None:
+    assert judged(complaints, {}) == {}
+
+
+@pytest.mark.parametrize(
+    "sabotage",
+    [
+        pytest.param({"without": "--remount-ro"}, id="the root is writable, Landlock is there"),
+        pytest.param({"before": "/usr/bin/env LEFT=SECRET"}, id="process 1 has a secret, Landlock is there"),
+        pytest.param({"without": "--unshare-ipc"}, id="System V's objects are shared, and no probe claims otherwise"),
+    ],
+)
+def test_a_second_layer_holds_when_the_first_is_gone(judged: Judged, sabotage: dict[str, Any]) -> None:
+    assert judged(complaints, sabotage) == {}
 
 
 @pytest.mark.parametrize(
     ("protection", "complaint", "sabotage"),
     [
-        ("processes", "processes of the host", {"drop": ["--unshare-pid"]}),
-        ("privileges", "capabilities are left", {"swap": ["--cap-drop ALL", "--cap-add CAP_NET_RAW"]}),
-        ("privileges", "runs as root", {"swap": ["--uid 1000", "--uid 0"]}),
-        ("system calls", "untraced child", {"filtered": False}),
-        ("limits", "not limited", {"limited": False}),
-        ("files", "outside of /tmp can be written to", {"drop": ["--remount-ro"], "landlock": False}),
-        ("secrets", "environment of the judge", {"tracer": ["/usr/bin/env", "LEFT=SECRET"], "landlock": False}),
+        pytest.param("files", "can be written to", {"without": "--remount-ro", "landlock": 1}, id="a writable root"),
+        pytest.param(
+            "files",
+            "a file of the host can be read",
+            {"swap": ["--chdir /tmp", "--ro-bind STAGING STAGING --chdir /tmp"]},
+            id="a folder too many",
+        ),
+        pytest.param(
+            "secrets",
+            "the environment of the judge",
+            {"before": "/usr/bin/env LEFT=SECRET", "landlock": 1},
+            id="a secret in the environment",
+        ),
+        pytest.param("secrets", "memory of process 1", {"landlock": 1}, id="memory that may be opened"),
+        pytest.param("privileges", "capabilities", {"swap": ["--cap-drop ALL", "--cap-add CAP_NET_RAW"]}, id="a right"),
+        pytest.param("privileges", "runs as root", {"swap": ["--uid 1000", "--uid 0"]}, id="user 0"),
+        pytest.param("processes", "of the host can be seen", {"without": "--unshare-pid"}, id="the host's processes"),
+        pytest.param("system calls", "an untraced child", {"unfiltered": True}, id="a filter without rules"),
+        pytest.param("landlock", "has no Landlock", {"landlock": 0}, id="no Landlock"),
     ],
 )
-def test_a_probe_goes_red_when_its_protection_is_taken_away(
+def test_a_proof_fails_when_its_protection_is_gone(
     judged: Judged, protection: str, complaint: str, sabotage: dict[str, Any]
 ) -> None:
-    found = judged(sabotaged_complaints, sabotage)
-
-    assert complaint in found[protection]
+    assert complaint in judged(complaints, sabotage)[protection]
 
 
-def sabotaged_complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
-    return complaints(wall, **sabotage)
+@pytest.mark.parametrize(
+    ("complaint", "sabotage"),
+    [
+        pytest.param("the host's network", {}, id="a port"),
+        pytest.param("an abstract socket", {"closed_port": True, "landlock": 1}, id="an abstract socket"),
+    ],
+)
+def test_the_network_proof_fails_in_the_hosts_network(judged: Judged, complaint: str, sabotage: dict[str, Any]) -> None:
+    assert complaint in judged(complaints, sabotage, private=False)["network"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root could leave a box to root")
+def test_a_box_of_roots_own_is_told_and_its_number_of_processes_has_no_limit(judged: Judged) -> None:
+    found = judged(complaints, {"as_root": True})
+
+    assert "root outside" in found["user"]
+    assert "not limited" in found["limits"]
+
+
+def first_words(wall: Wall, old: str, new: str) -> str:
+    edit_inside(wall, old, new)
+    with open_box(wall) as box:
+        try:
+            return str(box.prove(30.0, thorough=False))
+        except BoxEnded as end:
+            return f"{end}; {box.ended_by()}"
+
+
+def test_a_box_that_proves_nothing_has_not_started(judged: Judged) -> None:
+    said = judged(first_words, 'channel.send({"probes": complaints, "pid": os.getpid()})', "channel.send({})")
+
+    assert said.startswith("the box did not introduce itself")
+
+
+def test_a_box_that_ends_before_it_speaks_has_not_started(judged: Judged) -> None:
+    assert judged(first_words, "os.umask(0o077)", "os._exit(9)") == "the program has ended; exit status 9"
+
+
+# --- what goes in -------------------------------------------------------------------------------------------------
+
+
+def descriptors(_student: Any) -> dict[str, str]:
+    import os
+
+    return {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd != "3"}
+
+
+def what_is_open_inside(wall: Wall) -> tuple[list[str], dict[str, str]]:
+    with open("/etc/passwd", "rb") as secret, socket.socket() as passed:
+        os.set_inheritable(secret.fileno(), True)
+        with open_box(wall, fds=[passed.fileno()]) as box:
+            box.prove(30.0, thorough=False)
+            return [str(passed.fileno())], ask(box, descriptors)["value"]
+
+
+def test_x(judged: Judged) -> None:
+    print(judged(what_is_open_inside))
