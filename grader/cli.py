@@ -9,6 +9,7 @@ The heavy imports stand in the functions that need them: a person sees the first
 import contextlib
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -356,6 +357,9 @@ def main() -> NoReturn:
 
         click.echo(NOT_LINUX, err=True)
         sys.exit(NO_VERDICT)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # `timeout`, a cancelled job, a closed terminal: an orderly end too
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second
+            signal.signal(number, signal.default_int_handler)
     try:
         commands(prog_name="grade", standalone_mode=False)
     except click.ClickException as error:

@@ -18,6 +18,7 @@ reproduced before it was closed.
 
 import contextlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -221,6 +222,9 @@ class Box:
     Attributes:
         pid: the program's process, as the host numbers it.
         outermost_pid: strace's or bwrap's: killing it kills the whole box.
+
+    Raises:
+        GraderError: it could not be started.
     """
 
     def __init__(
@@ -232,10 +236,15 @@ class Box:
         self._output = _Output()
         self._files = contextlib.ExitStack()
         self.pid = self.uid = 0
-        self._pidfd = -1
-        with far:
-            command, fds = self._command(far.fileno(), tracer, refuse_io_uring)
-            self._process = self._start(command, [*fds, *pass_fds, far.fileno()], pinned=bool(tracer))
+        self._pidfd = self._first_pidfd = -1
+        try:
+            with far:
+                command, fds = self._command(far.fileno(), tracer, refuse_io_uring)
+                self._process = self._start(command, [*fds, *pass_fds, far.fileno()], pinned=bool(tracer))
+        except (OSError, subprocess.SubprocessError) as error:
+            self._near.close()
+            self._files.close()
+            raise GraderError(f"A box could not be started: {error}.") from error
         self.outermost_pid = self._process.pid
         assert self._process.stdout is not None  # a pipe was asked for
         self._drain = threading.Thread(target=self._output.drain, args=(self._process.stdout,), daemon=True)
@@ -319,7 +328,12 @@ class Box:
             raise BoxEnded("the box did not introduce itself")
         if self._wall.boxed and self.uid == 0:
             complaints["user"] = "the program's user is root outside of its namespace"
-        self._pidfd = os.pidfd_open(self.pid)
+        try:
+            self._pidfd = os.pidfd_open(self.pid)
+            if self._wall.boxed:
+                self._first_pidfd = os.pidfd_open(_parent_pid(self.pid))
+        except OSError as error:
+            raise BoxEnded("the program has ended") from error
         return {str(name): str(complaint) for name, complaint in complaints.items() if complaint}
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -341,7 +355,7 @@ class Box:
             (size,) = struct.unpack(">I", self._exactly(4, deadline_s))
             if size > inside.MAX_FRAME_BYTES:
                 raise BoxEnded(f"a message of {size:,} bytes came out of the box")
-            message = json.loads(self._exactly(size, deadline_s), parse_constant=_no_constants)
+            message = json.loads(self._exactly(size, deadline_s), parse_constant=_no_constants, parse_float=_finite)
         except TimeoutError:
             raise
         except (OSError, ValueError, RecursionError) as error:
@@ -387,6 +401,8 @@ class Box:
 
     def output(self) -> bytes:
         """What the program printed, the first 64 KiB."""
+        if self._process.poll() is not None:
+            self._drain.join(timeout=1.0)  # its last words may still stand in the pipe
         rest = self._output.dropped_bytes
         return bytes(self._output.kept) + (b"\n... and %d bytes more" % rest if rest else b"")
 
@@ -426,13 +442,15 @@ class Box:
         self._near.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        if self._pidfd >= 0:
-            # A bare program is no child of a dying pid namespace: it is killed by name of its descriptor.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            _readable(self._pidfd, timeout_s=10.0)
-            os.close(self._pidfd)
-            self._pidfd = -1
+        # Process 1 of the box takes all others along, and ends as the last of them: pid_namespaces(7). A bare program
+        # has none, and is killed itself.
+        for pidfd in (self._first_pidfd, self._pidfd):
+            if pidfd >= 0:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                _readable(pidfd, timeout_s=10.0)
+                os.close(pidfd)
+        self._pidfd = self._first_pidfd = -1
         self._process.wait()
         self._drain.join(timeout=2.0)
         assert self._process.stdout is not None  # a pipe was asked for
@@ -449,8 +467,21 @@ class Box:
         self.close()
 
 
+def _parent_pid(pid: int) -> int:
+    status = Path("/proc", str(pid), "status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("PPid:"))
+
+
 def _no_constants(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    """JSON has no infinity, but a number so large that it becomes one."""
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number} is too large")
+    return value
 
 
 def _readable(fd: int, timeout_s: float = 0.0) -> bool:

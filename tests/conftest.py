@@ -1,8 +1,9 @@
 """Plain `pytest` proves the course too: the checks in tests/ex*/ run against the reference of their exercise.
 
-Knows pytest's collection and the JSON of a report; knows no check. A check's fixtures exist only in the judge, so nothing
-of it runs in this process: the checks that were selected are graded once, with what they need, as `grade --solution`
-would, and each item takes its outcome from that report. An unmeasured check is skipped with the machine's reason.
+Knows pytest's collection and the JSON of a report; knows no check. A check's fixtures exist only in the judge, so
+nothing of it runs in this process: the checks that were selected are graded once, with what they need, by
+`grade --solution`, and each item takes its outcome from that report. An unmeasured check is skipped with the machine's
+reason.
 """
 
 import inspect

@@ -154,11 +154,4 @@ def wait_until(condition: Callable[[], bool], what: str, *, patience_s: float = 
     give_up_s = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < give_up_s, f"waited in vain for {what}"
-        time.sleep(0.002)
-
-
-def refused_box() -> str | None:
-    """Why this machine cannot box, in the kit's own words; None when it can. Takes about a second."""
-    done = run("ex90", "--solution", "--only", "scaled", "--json", "-", "--course", str(TINY))
-    report = from_json(done.stdout)
-    return None if report.isolation == "boxed" else "; ".join(report.missing_protections) or "no box"
+        time.sleep(0.004)

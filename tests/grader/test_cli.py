@@ -24,6 +24,7 @@ from gradings import (
     HANDOUT,
     SLUG,
     SOLUTION,
+    TINY,
     Tiny,
     descendants,
     environment,
@@ -47,7 +48,7 @@ def stranger(tmp_path: Path) -> Path:
     """The folder of somebody else, with a right solution."""
     folder = tmp_path / "stranger"
     folder.mkdir()
-    (folder / "tiny.py").write_text((Tiny(tiny_course(tmp_path / "other").root).root / SOLUTION).read_text())
+    (folder / "tiny.py").write_text((TINY / SOLUTION).read_text())
     return folder
 
 
@@ -148,8 +149,16 @@ def test_a_folder_outside_of_any_course_is_refused_with_the_cure(tmp_path: Path)
     ("name", "old", "new", "said"),
     [
         pytest.param("course.yaml", "languages: [en, ko]", "languages: en", "course.yaml:4:", id="course.yaml"),
-        pytest.param(EXERCISE, "points: 30\n    title: A request", "points: 29\n    title: A request", f"{EXERCISE}:", id="points"),
-        pytest.param(EXERCISE, "needs: [echo]\n    hint: One", "needs: [ecko]\n    hint: One", "needs 'ecko'", id="a need"),
+        pytest.param(
+            EXERCISE,
+            "points: 30\n    title: A request",
+            "points: 29\n    title: A request",
+            f"{EXERCISE}:",
+            id="points",
+        ),
+        pytest.param(
+            EXERCISE, "needs: [echo]\n    hint: One", "needs: [ecko]\n    hint: One", "needs 'ecko'", id="a need"
+        ),
         pytest.param(EXERCISE, "format: 1", "format: 1\n  x: 2", f"{EXERCISE}:", id="no YAML"),
         pytest.param(CHECKS, "def test_stop(", "def test_stops(", f"{CHECKS}:", id="a check without a rule"),
         pytest.param(CHECKS, "return line.upper()", "return line.upper(", f"{CHECKS}:", id="a check file"),
@@ -335,7 +344,12 @@ def on_a_terminal(course: Tiny, *words: str, columns: int = 100, **settings: str
         subprocess.run(["stty", "cols", str(columns), "rows", "40"], stdin=follower, check=True)
         command = [*GRADE, *words, "--course", str(course.root)]
         with subprocess.Popen(
-            command, stdin=follower, stdout=follower, stderr=follower, env=environment(TERM="xterm", **settings), cwd="/"
+            command,
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            env=environment(TERM="xterm", **settings),
+            cwd="/",
         ):
             os.close(follower)
             seen = b""
@@ -383,11 +397,7 @@ def test_ctrl_c_is_no_verdict_and_leaves_no_process_and_no_file(course: Tiny, tm
     words = ["ex90", "--course", str(course.root), "--json", str(tmp_path / "report.json")]
 
     with started(*words, env={"TMPDIR": str(temporary)}) as process:
-
-        def in_the_box() -> bool:
-            return any("inside.py" in " ".join(one.cmdline()) for one in alive(process.pid))
-
-        wait_until(in_the_box, "a box")
+        wait_until(lambda: in_a_box(process.pid), "a box")
         below = descendants(process.pid)
         os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole foreground group
         _, err = process.communicate(timeout=60)
@@ -400,13 +410,13 @@ def test_ctrl_c_is_no_verdict_and_leaves_no_process_and_no_file(course: Tiny, tm
     assert not (tmp_path / "report.json").exists()
 
 
-def alive(pid: int) -> list[psutil.Process]:
-    found = []
+def in_a_box(pid: int) -> bool:
+    """Whether a program runs in a box below this process."""
     for one in descendants(pid):
         with suppress(psutil.NoSuchProcess):
-            one.cmdline()
-            found.append(one)
-    return found
+            if any(word.endswith("/inside.py") for word in one.cmdline()):
+                return True
+    return False
 
 
 def test_a_reader_that_has_seen_enough_ends_the_grading_without_a_traceback(course: Tiny) -> None:

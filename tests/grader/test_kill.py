@@ -17,8 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gradings import COURSE, GRADE, descendants, environment, refused_box, wait_until
 from grader.report import Graded, Isolation, Ungraded, from_json
+from gradings import COURSE, GRADE, descendants, environment, wait_until
 
 WORDS = ("ex03", "--course", str(COURSE), "--only", "basic", "--only", "budget")
 
@@ -96,7 +96,8 @@ class Grading:
         """Kill it when the moment has come and it is there."""
 
         def done() -> bool:
-            assert self._nanny.poll() is None, f"the grading ended before there was a {target} at that moment"
+            if self._nanny.poll() is not None:
+                pytest.fail(f"the grading ended before there was a {target} at that moment: {self.end()}")
             if not moment(self) or (found := self.find(target)) is None:
                 return False
             with suppress(psutil.NoSuchProcess):
@@ -150,10 +151,9 @@ def grade(folder: Path) -> Iterator[Callable[..., Grading]]:
         grading.close()
 
 
-@pytest.fixture(scope="module")
-def boxed() -> None:
-    if reason := refused_box():
-        pytest.skip(f"no box here: {reason}")
+@pytest.fixture
+def boxed(private_network: None, bwrap: str, strace: str) -> None:
+    """Only on a machine that can box and count."""
 
 
 def at_once(_grading: Grading) -> bool:
@@ -179,12 +179,10 @@ def in_a_counted_window(grading: Grading) -> bool:
         ("strace", in_a_traced_check),
         ("strace", in_a_counted_window),
         ("bwrap", at_once),
-        ("bwrap", in_a_traced_check),
         ("bwrap", in_a_counted_window),
         ("init", at_once),
         ("init", in_a_counted_window),
         ("program", at_once),
-        ("program", in_a_traced_check),
         ("program", in_a_counted_window),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
@@ -203,7 +201,7 @@ def test_a_kill_never_costs_a_point_and_leaves_no_process(
         assert ended.report is None
     elif ended.code == 0:
         assert isinstance(ended.report, Graded)
-        assert ended.report.score == ended.report.max_score == 12
+        assert ended.report.score == ended.report.max_score > 0
     else:
         assert ended.code == 3, ended.err
         assert isinstance(ended.report, Ungraded)
@@ -226,13 +224,17 @@ def test_a_box_that_is_killed_at_the_start_never_lets_a_stranger_run_bare(
     assert ended.report.isolation is not Isolation.BARE
 
 
-def test_a_grading_that_is_told_to_end_takes_everything_along(boxed: None, grade: Callable[..., Grading]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_grading_that_is_told_to_end_takes_everything_along(
+    boxed: None, grade: Callable[..., Grading], folder: Path, number: signal.Signals
+) -> None:
     grading = grade("--solution")
     wait_until(lambda: grading.find("program") is not None, "a box")
 
-    psutil.Process(grading.pid).terminate()
+    psutil.Process(grading.pid).send_signal(number)
     ended = grading.end()
 
     assert ended.left == []
-    assert ended.code in (3, -signal.SIGTERM)
-    assert ended.report is None
+    assert ended.code == 3
+    assert "there is no verdict" in ended.err
+    assert list(folder.iterdir()) == []

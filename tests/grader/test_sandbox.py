@@ -3,9 +3,12 @@
 Every scenario runs in a judge's process (judged.py): `wall` is its first argument, and its value comes back as JSON.
 """
 
+import ctypes
+import inspect
 import os
 import signal
 import socket
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,36 +22,35 @@ from grader import filter as call_filter
 from grader import inside, sandbox
 from grader import strace as tracer
 from grader.errors import GraderError
-from grader.harness import source_of
 from grader.sandbox import Box, BoxEnded, Limits, Wall, build_wall
 
 Judged = Callable[..., Any]
 
 LIMITS = Limits(memory_mb=512, processes=48, tmp_mb=8, open_files=128)
-ALLOW_EVERYTHING = bytes.fromhex("0600000000 00ff7f")  # one BPF instruction: return SECCOMP_RET_ALLOW
+REMOUNTED = "--remount-ro /dev --remount-ro /"
+ALLOW_EVERYTHING = bytes.fromhex("06 00 00 00 00 00 ff 7f")  # one BPF instruction: return SECCOMP_RET_ALLOW
 
 
-def open_box(wall: Wall, *, words: Sequence[str] = (), fds: Sequence[int] = ()) -> Box:
-    return Box(wall, LIMITS, tracer=words, pass_fds=fds, refuse_io_uring=True)
+def open_box(wall: Wall, *, words: Sequence[str] = (), fds: Sequence[int] = (), limits: Limits = LIMITS) -> Box:
+    return Box(wall, limits, tracer=words, pass_fds=fds, refuse_io_uring=True)
 
 
-def ask(box: Box, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-    """What a function answers from inside the box: {"value": ...} or {"problem": ...}."""
-    tell(box, function, *arguments)
-    return box.receive(30.0)
+def proven_box(wall: Wall, **options: Any) -> Box:
+    box = open_box(wall, **options)
+    assert box.prove(30.0, thorough=False) == {}
+    return box
 
 
 def tell(box: Box, function: Callable[..., Any], *arguments: Any) -> None:
-    order = {"op": "run", "source": source_of(function), "function": function.__name__, "folder": "/box/submission"}
-    box.send({**order, "arguments": arguments})
+    """Have a function run inside the box, where it stands alone; its first argument is no module here."""
+    source = textwrap.dedent(inspect.getsource(function))
+    box.send({"op": "run", "source": source, "function": function.__name__, "arguments": arguments, "folder": "/box"})
 
 
-def end_of(box: Box) -> str:
-    """How the channel ends, in BoxEnded's words."""
-    try:
-        return f"a message: {box.receive(30.0)}"
-    except BoxEnded as end:
-        return str(end)
+def ask(box: Box, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function gives inside the box."""
+    tell(box, function, *arguments)
+    return box.receive(30.0)["value"]
 
 
 # --- the proofs, each with its protection taken away --------------------------------------------------------------
@@ -57,8 +59,8 @@ def end_of(box: Box) -> str:
 def complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
     """What the probes say of a box without some of its protections.
 
-    `without` names a bwrap option that takes no value; `swap` is a run of bwrap's words and what stands in its place;
-    `landlock` is what the box believes to have; `before` are words in front of bwrap's.
+    `swap` is a run of bwrap's words and what stands in its place; `landlock` is what the box only believes to have;
+    `before` are words in front of bwrap's.
     """
     whole = sandbox._options
     places = {"SECRET": wall.canary.environ if wall.canary else "", "STAGING": str(wall.staging)}
@@ -69,14 +71,14 @@ def complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
         return text.split()
 
     def broken(wall: Wall, limits: Limits) -> list[str]:
-        words = [word for word in whole(wall, limits) if word != sabotage.get("without")]
+        words = whole(wall, limits)
         if "swap" in sabotage:
-            old, new = map(with_places, sabotage["swap"])
+            old, new = (with_places(text) for text in sabotage["swap"])
             at = next(n for n in range(len(words)) if words[n : n + len(old)] == old)
             words[at : at + len(old)] = new
         return words
 
-    def allow_everything(_library: Any, target: IO[bytes], *, refuse_io_uring: bool) -> None:
+    def allow_everything(library: ctypes.CDLL, target: IO[bytes], *, refuse_io_uring: bool) -> None:
         target.write(ALLOW_EVERYTHING)
 
     sandbox._options = broken
@@ -109,9 +111,8 @@ def test_nothing_is_missing_from_a_whole_wall(judged: Judged) -> None:
 @pytest.mark.parametrize(
     "sabotage",
     [
-        pytest.param({"without": "--remount-ro"}, id="the root is writable, Landlock is there"),
+        pytest.param({"swap": [REMOUNTED, ""]}, id="the root is writable, Landlock is there"),
         pytest.param({"before": "/usr/bin/env LEFT=SECRET"}, id="process 1 has a secret, Landlock is there"),
-        pytest.param({"without": "--unshare-ipc"}, id="System V's objects are shared, and no probe claims otherwise"),
     ],
 )
 def test_a_second_layer_holds_when_the_first_is_gone(judged: Judged, sabotage: dict[str, Any]) -> None:
@@ -121,7 +122,7 @@ def test_a_second_layer_holds_when_the_first_is_gone(judged: Judged, sabotage: d
 @pytest.mark.parametrize(
     ("protection", "complaint", "sabotage"),
     [
-        pytest.param("files", "can be written to", {"without": "--remount-ro", "landlock": 1}, id="a writable root"),
+        pytest.param("files", "can be written to", {"swap": [REMOUNTED, ""], "landlock": 1}, id="a writable root"),
         pytest.param(
             "files",
             "a file of the host can be read",
@@ -137,7 +138,9 @@ def test_a_second_layer_holds_when_the_first_is_gone(judged: Judged, sabotage: d
         pytest.param("secrets", "memory of process 1", {"landlock": 1}, id="memory that may be opened"),
         pytest.param("privileges", "capabilities", {"swap": ["--cap-drop ALL", "--cap-add CAP_NET_RAW"]}, id="a right"),
         pytest.param("privileges", "runs as root", {"swap": ["--uid 1000", "--uid 0"]}, id="user 0"),
-        pytest.param("processes", "of the host can be seen", {"without": "--unshare-pid"}, id="the host's processes"),
+        pytest.param(
+            "processes", "of the host can be seen", {"swap": ["--unshare-pid", ""]}, id="the host's processes"
+        ),
         pytest.param("system calls", "an untraced child", {"unfiltered": True}, id="a filter without rules"),
         pytest.param("landlock", "has no Landlock", {"landlock": 0}, id="no Landlock"),
     ],
@@ -189,19 +192,509 @@ def test_a_box_that_ends_before_it_speaks_has_not_started(judged: Judged) -> Non
 # --- what goes in -------------------------------------------------------------------------------------------------
 
 
-def descriptors(_student: Any) -> dict[str, str]:
+def open_descriptors(_student: Any) -> dict[int, str]:
     import os
 
-    return {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd != "3"}
+    found = {}
+    for fd in range(128):
+        try:
+            os.fstat(fd)
+        except OSError:
+            continue
+        found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+    return found
 
 
-def what_is_open_inside(wall: Wall) -> tuple[list[str], dict[str, str]]:
-    with open("/etc/passwd", "rb") as secret, socket.socket() as passed:
+def what_is_open(wall: Wall) -> tuple[int, dict[str, str]]:
+    with Path("/etc/passwd").open("rb") as secret, socket.socket() as passed:
         os.set_inheritable(secret.fileno(), True)
-        with open_box(wall, fds=[passed.fileno()]) as box:
-            box.prove(30.0, thorough=False)
-            return [str(passed.fileno())], ask(box, descriptors)["value"]
+        with proven_box(wall, fds=[passed.fileno()]) as box:
+            return passed.fileno(), ask(box, open_descriptors)
 
 
-def test_x(judged: Judged) -> None:
-    print(judged(what_is_open_inside))
+def test_nothing_is_open_in_a_box_but_what_was_named(judged: Judged) -> None:
+    passed, found = judged(what_is_open)
+
+    channel = max(set(found) - {"0", "1", "2", str(passed)})
+    assert set(found) == {"0", "1", "2", str(passed), channel}
+    assert found["0"] == "/dev/null"
+    assert found["1"] == found["2"] and found["1"].startswith("pipe:")
+    assert found[str(passed)].startswith("socket:") and found[channel].startswith("socket:")
+
+
+def environments(wall: Wall) -> list[str]:
+    """Of every process of a box, from the outermost to the program."""
+    with proven_box(wall) as box:
+        chain = [psutil.Process(box.pid)]
+        while chain[-1].pid != box.outermost_pid:
+            parent = chain[-1].parent()
+            assert parent is not None
+            chain.append(parent)
+        return [Path("/proc", str(one.pid), "environ").read_text() for one in reversed(chain)]
+
+
+def test_every_process_around_the_program_has_an_empty_environment(judged: Judged) -> None:
+    *around, program = judged(environments)
+
+    assert len(around) >= 2
+    assert set(around) == {""}
+    assert set(program.rstrip("\0").split("\0")) >= {"HOME=/tmp", "LANG=C.UTF-8", "PATH=/usr/bin:/bin"}
+    assert "JUDGED_SECRET" not in program
+
+
+def limits_inside(_student: Any) -> dict[str, Any]:
+    import resource
+
+    found: dict[str, Any] = {}
+    for name in ("AS", "NPROC", "NOFILE", "FSIZE", "CORE"):
+        number = getattr(resource, "RLIMIT_" + name)
+        found[name] = resource.getrlimit(number)
+        try:
+            resource.setrlimit(number, (found[name][0], found[name][1] + 1))
+            found["raised"] = name
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def asked_for_limits(wall: Wall) -> tuple[dict[str, Any], dict[str, int]]:
+    with proven_box(wall) as box:
+        return ask(box, limits_inside), LIMITS.as_rlimits()
+
+
+def test_limits_are_as_asked_and_cannot_be_raised(judged: Judged) -> None:
+    found, asked = judged(asked_for_limits)
+
+    assert found == {name: [value, value] for name, value in asked.items()}
+    assert asked["AS"] == 512 * 1024 * 1024
+    assert asked["FSIZE"] == 8 * 1024 * 1024
+
+
+def fill_up(_student: Any, folder: str) -> tuple[int, str]:
+    import os
+    from pathlib import Path
+
+    written = 0
+    try:
+        for number in range(64):
+            with Path(folder, str(number)).open("wb", buffering=0) as file:
+                written += file.write(os.urandom(1 << 20))
+    except OSError as error:
+        return written, str(error.strerror)
+    return written, ""
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
+def test_a_writable_folder_holds_so_much_and_no_more(judged: Judged, folder: str) -> None:
+    written, why = judged(room_in, folder)
+
+    assert why == "No space left on device"
+    assert written <= LIMITS.tmp_mb << 20
+
+
+def room_in(wall: Wall, folder: str) -> Any:
+    with proven_box(wall) as box:
+        return ask(box, fill_up, folder)
+
+
+# --- what comes out -----------------------------------------------------------------------------------------------
+
+
+def print_much(_student: Any, kilobytes: int) -> str:
+    import os
+
+    for _ in range(kilobytes):
+        os.write(1, b"x" * 1023 + b"\n")
+    return "and it never waited for a reader"
+
+
+def printed(wall: Wall, kilobytes: int) -> tuple[str, int, str]:
+    with proven_box(wall) as box:
+        told = ask(box, print_much, kilobytes)
+    output = box.output().decode()
+    return told, len(output), output[-30:]
+
+
+def test_the_first_64_kib_of_what_is_printed_are_kept_and_the_rest_is_counted(judged: Judged) -> None:
+    told, kept, end = judged(printed, 1000)
+
+    assert told == "and it never waited for a reader"
+    assert end.endswith(f"\n... and {(1000 - 64) * 1024} bytes more")
+    assert kept == 64 * 1024 + len(f"\n... and {(1000 - 64) * 1024} bytes more")
+
+
+def test_a_little_that_is_printed_is_kept_whole(judged: Judged) -> None:
+    assert judged(printed, 2)[1] == 2048
+
+
+def say_raw(_student: Any, frame: str, size: int | None) -> None:
+    """Write a frame of one's own on the channel, its text repeated where `*` says so; then end."""
+    import os
+    import struct
+    import sys
+
+    text, _, times = frame.partition(" *")
+    body = text.encode() * int(times or 1)
+    channel = int(sys.argv[1])
+    data = struct.pack(">I", len(body) if size is None else size) + body
+    while data:
+        data = data[os.write(channel, data) :]
+    os._exit(0)
+
+
+def raw_answer(wall: Wall, frame: str, size: int | None) -> str:
+    with proven_box(wall) as box:
+        tell(box, say_raw, frame, size)
+        try:
+            return f"believed: {box.receive(30.0)}"
+        except BoxEnded as end:
+            return str(end)
+
+
+@pytest.mark.parametrize(
+    ("frame", "size", "said"),
+    [
+        pytest.param('{"value": 1}', None, "believed: {'value': 1}", id="a message"),
+        pytest.param(
+            "x", inside.MAX_FRAME_BYTES + 1, "a message of 1,048,577 bytes came out of the box", id="too large"
+        ),
+        pytest.param("x", 2**32 - 1, "a message of 4,294,967,295 bytes came out of the box", id="four gigabytes"),
+        pytest.param('{"value": 1}', 100, "the program has ended", id="half a frame"),
+        pytest.param("", None, "what came out of the box is not a message", id="an empty frame"),
+        pytest.param('{"value": NaN}', None, "what came out of the box is not a message", id="NaN"),
+        pytest.param('{"value": -Infinity}', None, "what came out of the box is not a message", id="infinity"),
+        pytest.param('{"value": 1e999}', None, "what came out of the box is not a message", id="too large a number"),
+        pytest.param("[ *500000", None, "what came out of the box is not a message", id="deep"),
+        pytest.param("9 *5000", None, "what came out of the box is not a message", id="a long number"),
+        pytest.param("[1, 2]", None, "what came out of the box is not a message", id="a list"),
+        pytest.param('"value"', None, "what came out of the box is not a message", id="a string"),
+        pytest.param("null", None, "what came out of the box is not a message", id="null"),
+        pytest.param("{value: 1}", None, "what came out of the box is not a message", id="not JSON"),
+    ],
+)
+def test_only_a_whole_small_json_object_is_a_message(judged: Judged, frame: str, size: int | None, said: str) -> None:
+    assert judged(raw_answer, frame, size) == said
+
+
+def say_bytes(_student: Any, hexadecimal: str) -> None:
+    import os
+    import sys
+    import time
+
+    os.write(int(sys.argv[1]), bytes.fromhex(hexadecimal))
+    time.sleep(600)
+
+
+def waited(wall: Wall, hexadecimal: str) -> str:
+    with proven_box(wall) as box:
+        tell(box, say_bytes, hexadecimal)
+        box.has_message()
+        try:
+            return str(box.receive(0.5))
+        except TimeoutError:
+            return "nothing came"
+
+
+@pytest.mark.parametrize("said", [pytest.param("", id="silence"), pytest.param("00000005 7b7d", id="half a frame")])
+def test_what_does_not_come_to_its_end_in_time_is_a_timeout(judged: Judged, said: str) -> None:
+    assert judged(waited, said) == "nothing came"
+
+
+def trickle(_student: Any) -> None:
+    import os
+    import sys
+    import time
+
+    channel = int(sys.argv[1])
+    os.write(channel, (1 << 20).to_bytes(4, "big"))
+    while True:
+        os.write(channel, b" ")
+        time.sleep(0.05)
+
+
+def test_bytes_that_trickle_in_buy_no_time(judged: Judged) -> None:
+    assert judged(trickled) == "nothing came"
+
+
+def trickled(wall: Wall) -> str:
+    with proven_box(wall) as box:
+        tell(box, trickle)
+        try:
+            return str(box.receive(0.5))
+        except TimeoutError:
+            return "nothing came"
+
+
+def pass_descriptors(_student: Any) -> None:
+    import os
+    import socket
+    import struct
+    import sys
+
+    body = b'{"value": 0}'
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    socket.send_fds(sock, [struct.pack(">I", len(body)) + body], [0] * 10)
+    os._exit(0)
+
+
+def descriptors_of_a_judge(wall: Wall) -> tuple[int, int, dict[str, int]]:
+    with proven_box(wall) as box:
+        before = len(os.listdir("/proc/self/fd"))
+        tell(box, pass_descriptors)
+        answer = box.receive(30.0)
+        return before, len(os.listdir("/proc/self/fd")), answer
+
+
+def test_a_judge_takes_no_descriptors_from_a_box(judged: Judged) -> None:
+    before, after, answer = judged(descriptors_of_a_judge)
+
+    assert answer == {"value": 0}
+    assert after == before
+
+
+def say_and_wait(_student: Any, released: int) -> str:
+    import os
+
+    os.read(released, 1)
+    return "said"
+
+
+def messages(wall: Wall) -> list[Any]:
+    reading, writing = os.pipe()
+    with proven_box(wall, fds=[reading]) as box:
+        tell(box, say_and_wait, reading)
+        found: list[Any] = [box.has_message()]
+        os.write(writing, b"!")
+        found += [becomes(box.has_message), box.has_message(), box.receive(30.0)["value"], box.has_message()]
+        os.kill(box.pid, signal.SIGKILL)
+        found += [becomes(box.has_message), becomes(lambda: not box.alive)]
+        try:
+            box.send({"op": "run"})
+        except BoxEnded as end:
+            found.append(str(end))
+    os.close(reading)
+    os.close(writing)
+    return found
+
+
+def becomes(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true before anybody's patience ends."""
+    deadline_s = time.monotonic() + 30.0
+    while not condition():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_message_or_the_end_can_be_seen_without_taking_it(judged: Judged) -> None:
+    silent, came, still_there, taken, again, ended, dead, refused = judged(messages)
+
+    assert (silent, came, still_there, taken, again) == (False, True, True, "said", False)
+    assert (ended, dead, refused) == (True, True, "the program has closed its channel")
+
+
+# --- how it ends --------------------------------------------------------------------------------------------------
+
+
+def become_a_daemon(_student: Any, keep_output: bool) -> None:
+    """Fork twice, leave the session, ignore signals, and tell the grandchild's start on the channel."""
+    import os
+    import signal
+    import sys
+
+    if os.fork():
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
+    body = b'{"value": "daemon"}'
+    os.write(int(sys.argv[1]), len(body).to_bytes(4, "big") + body)
+    if not keep_output:
+        os.closerange(0, 128)
+    while True:
+        signal.pause()
+
+
+def survivors(wall: Wall, keep_output: bool, traced_by: str) -> tuple[list[str], int]:
+    """The processes of a box just before its end, and how many there are the moment after it."""
+    words = tracer.command(traced_by, wall.traces / "daemon.strace") if traced_by else []
+    with proven_box(wall, words=words) as box:
+        tell(box, become_a_daemon, keep_output)
+        told = [box.receive(30.0)["value"], box.receive(30.0)["value"]]
+        living = psutil.Process().children(recursive=True)
+        names = [one.name() for one in living]
+    after = [one for one in living if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert sorted(told, key=str) == [None, "daemon"]
+    return names, len(after)
+
+
+@pytest.mark.parametrize("keep_output", [True, False], ids=["holding the output", "closing everything"])
+def test_leaving_a_box_ends_a_daemon_too(judged: Judged, keep_output: bool) -> None:
+    names, left = judged(survivors, keep_output, "")
+
+    assert sum(name.startswith("python") for name in names) >= 2
+    assert left == 0
+
+
+def test_leaving_a_traced_box_ends_a_daemon_too(judged: Judged, strace: str) -> None:
+    names, left = judged(survivors, False, strace)
+
+    assert "strace" in names
+    assert left == 0
+
+
+def end_by(_student: Any, how: str) -> str:
+    import ctypes
+    import os
+    import signal
+    import sys
+
+    match how:
+        case "itself":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "everything":
+            os.kill(-1, signal.SIGKILL)
+            return "process 1 lives, and so do I"
+        case "exit":
+            os._exit(7)
+        case "large exit":
+            os._exit(200)
+        case "fault":
+            ctypes.string_at(0)
+        case "close":
+            os.close(int(sys.argv[1]))
+            signal.pause()
+    return "alive"
+
+
+def ending(wall: Wall, how: str, traced_by: str = "") -> list[Any]:
+    words = tracer.command(traced_by, wall.traces / "end.strace") if traced_by else []
+    with proven_box(wall, words=words) as box:
+        match how:
+            case "its program is killed":
+                os.kill(box.pid, signal.SIGKILL)
+            case "its outermost process is killed":
+                os.kill(box.outermost_pid, signal.SIGKILL)
+            case _:
+                tell(box, end_by, how)
+        try:
+            said = str(box.receive(30.0))
+        except BoxEnded as end:
+            said = str(end)
+        return [said, box.ended_by(), box.lost_to_kill().name]
+
+
+@pytest.mark.parametrize(
+    ("how", "ended_by", "lost"),
+    [
+        ("itself", "signal SIGKILL", "INSIDE"),
+        ("its program is killed", "signal SIGKILL", "INSIDE"),
+        ("its outermost process is killed", "signal SIGKILL", "OUTSIDE"),
+        ("exit", "exit status 7", "NO"),
+        ("large exit", "exit status 200", "NO"),
+        ("fault", "signal SIGSEGV", "NO"),
+        ("close", "it still runs, but closed its channel", "NO"),
+    ],
+)
+def test_how_a_box_ended_is_told_and_whether_it_was_lost(judged: Judged, how: str, ended_by: str, lost: str) -> None:
+    assert judged(ending, how) == ["the program has ended", ended_by, lost]
+
+
+@pytest.mark.parametrize(
+    ("how", "lost"), [("itself", "INSIDE"), ("its outermost process is killed", "OUTSIDE"), ("exit", "NO")]
+)
+def test_a_traced_box_tells_inside_from_outside_too(judged: Judged, strace: str, how: str, lost: str) -> None:
+    assert judged(ending, how, strace)[2] == lost
+
+
+def last_words(wall: Wall) -> list[int]:
+    """How many of 20 programs that print and end at once are heard."""
+    heard = 0
+    for _ in range(20):
+        with proven_box(wall) as box:
+            tell(box, print_and_end)
+            try:
+                box.receive(30.0)
+            except BoxEnded:
+                box.ended_by()
+                heard += box.output().endswith(b"these are my last words\n")
+    return [heard]
+
+
+def print_and_end(_student: Any) -> None:
+    import os
+
+    os.write(1, b"x" * 60_000 + b"\nthese are my last words\n")
+    os._exit(1)
+
+
+def test_the_last_words_of_a_program_that_ended_are_heard(judged: Judged) -> None:
+    assert judged(last_words) == [20]
+
+
+# --- without a box ------------------------------------------------------------------------------------------------
+
+
+def bare(wall: Wall, how: str) -> list[Any]:
+    with open_box(wall) as box:
+        missing = box.prove(30.0, thorough=True)
+        same = box.pid == box.outermost_pid
+        tell(box, end_by, how)
+        try:
+            said = str(box.receive(30.0))
+        except BoxEnded as end:
+            said = str(end)
+        return [missing, same, said, box.ended_by(), box.lost_to_kill().name]
+
+
+@pytest.mark.parametrize(
+    ("how", "ended_by", "lost"), [("itself", "signal SIGKILL", "INSIDE"), ("exit", "exit status 7", "NO")]
+)
+def test_a_bare_program_claims_no_protection_and_is_its_own_outermost_process(
+    judged: Judged, how: str, ended_by: str, lost: str
+) -> None:
+    assert judged(bare, how, boxed=False) == [{}, True, "the program has ended", ended_by, lost]
+
+
+def bare_end(wall: Wall, traced_by: str) -> bool:
+    with open_box(wall, words=tracer.command(traced_by, wall.traces / "bare.strace")) as box:
+        box.prove(30.0, thorough=False)
+        program = psutil.Process(box.pid)
+    return program.is_running() and program.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_bare_program_ends_although_its_tracer_was_killed_first(judged: Judged, strace: str) -> None:
+    assert judged(bare_end, strace, boxed=False) is False
+
+
+# --- what cannot be built -----------------------------------------------------------------------------------------
+
+
+def not_started(wall: Wall) -> tuple[str, int]:
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        open_box(replace(wall, bwrap="/nowhere/bwrap"))
+    except GraderError as error:
+        return str(error), len(os.listdir("/proc/self/fd")) - before
+    return "it was started", 0
+
+
+def test_a_box_that_cannot_be_started_is_the_graders_fault_and_leaves_nothing_open(judged: Judged) -> None:
+    said, left_open = judged(not_started)
+
+    assert said.startswith("A box could not be started:") and "/nowhere/bwrap" in said
+    assert left_open == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another user is only there for root")
+def test_a_closed_temporary_folder_is_named_with_the_cure(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    staging = closed / "staging"
+    staging.mkdir(parents=True)
+    closed.chmod(0o700)
+
+    with pytest.raises(GraderError, match=r"cannot be reached by the user.*is closed to others\. Set TMPDIR"):
+        build_wall(staging, boxed=True, bwrap="/usr/bin/bwrap", canary=None)

@@ -2,11 +2,11 @@
 
 import contextlib
 import os
+import resource
 import threading
 import time
 
-LIMIT = 64
-reading, writing = os.pipe()
+LIMIT = resource.getrlimit(resource.RLIMIT_NPROC)[1]
 
 
 def multiply() -> None:
@@ -14,16 +14,14 @@ def multiply() -> None:
     while time.monotonic() < give_up:
         with contextlib.suppress(OSError):
             if os.fork() == 0:
-                os.write(writing, b"+")
                 multiply()
-                os.close(writing)
                 time.sleep(1000)
         with contextlib.suppress(RuntimeError):
             threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 
 
 multiply()
-os.set_blocking(reading, False)
-born = len(os.read(reading, 1 << 20))
-print(born, "children;", "held" if born < LIMIT else "bre" + "ached", flush=True)
+tasks = [os.listdir(f"/proc/{pid}/task") for pid in os.listdir("/proc") if pid.isdigit()]
+alive = sum(map(len, tasks))
+print(alive, "processes and threads;", "held" if alive <= LIMIT <= 256 else "bre" + "ached", flush=True)
 os._exit(0)

@@ -1,34 +1,27 @@
 """Answers the first clients; later ones it leaves in the backlog, where each looks connected."""
 
-import os
+import select
 import socket
-import time
 from collections.abc import Callable
-
-accepted = 0
 
 
 def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
     lsock.listen(10_000)
-    os.set_blocking(stop_fd, False)
-    clients: list[socket.socket] = []
-    while True:
-        if len(clients) < 4:
-            lsock.settimeout(0.01)
-            try:
-                client, _ = lsock.accept()
-                client.settimeout(0.01)
-                clients.append(client)
-            except TimeoutError:
-                pass
-        for client in clients:
-            try:
-                for line in client.recv(1000).split(b"\n")[:-1]:
-                    client.send(handler(line) + b"\n")
-            except (TimeoutError, ConnectionError):
-                continue
-        try:
-            os.read(stop_fd, 1)
-            return
-        except BlockingIOError:
-            time.sleep(0.001)
+    clients: dict[int, socket.socket] = {}
+    with select.epoll() as epoll:
+        epoll.register(stop_fd, select.EPOLLIN)
+        epoll.register(lsock, select.EPOLLIN)
+        while True:
+            for fd, _ in epoll.poll():
+                if fd == stop_fd:
+                    return
+                if fd == lsock.fileno():
+                    client, _ = lsock.accept()
+                    clients[client.fileno()] = client
+                    epoll.register(client, select.EPOLLIN)
+                    if len(clients) == 4:
+                        epoll.unregister(lsock)
+                elif data := clients[fd].recv(1000):
+                    clients[fd].sendall(b"".join(handler(line) + b"\n" for line in data.split(b"\n")[:-1]))
+                else:
+                    clients.pop(fd).close()

@@ -1,6 +1,7 @@
 """Says what terminals, readers and CI runners obey: in what it prints, in an exception's text and in its reply."""
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 
@@ -29,5 +30,6 @@ def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd
             raise RuntimeError(" ".join(PART))
         case "reply":
             client.sendall(" ".join(PART).encode() + b"\n")
+            signal.pause()
         case "exit":
             os._exit(1)

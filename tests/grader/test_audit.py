@@ -1,0 +1,205 @@
+"""The course proves itself: `grade audit` on the tiny course, as it is and with each promise broken."""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from gradings import CHECKS, EXERCISE, HANDOUT, SLUG, Done, Tiny, tiny_course
+
+WRONG = f"tests/{SLUG}/wrong"
+RIGHT = f"tests/{SLUG}/right"
+EXPECTED = f"{WRONG}/expected.yaml"
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Tiny:
+    return tiny_course(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def countable(strace: str) -> None:
+    """Only on a machine that can count: elsewhere a wrong submission may be unmeasured instead of red."""
+
+
+def only_promises(course: Tiny, **red: Sequence[str]) -> None:
+    """Leave these wrong submissions only, with what each is said to fail."""
+    rows = [f"  {name}: {{mistake: on purpose, red: [{', '.join(checks)}]}}\n" for name, checks in red.items()]
+    course.write(EXPECTED, "format: 1\nwrong:\n" + "".join(rows))
+    for folder in (course.root / WRONG).iterdir():
+        if folder.is_dir() and folder.name not in red:
+            shutil.rmtree(folder)
+
+
+# --- a course that keeps its promises -----------------------------------------------------------------------------
+
+
+def test_the_tiny_course_keeps_every_promise_and_the_matrix_tells_how(course: Tiny, countable: None) -> None:
+    done = course.type("audit")
+
+    assert done.code == 0, done.out + done.err
+    rows = [line.split() for line in done.out.splitlines() if SLUG in line]
+    assert [(row[0], *row[2:]) for row in rows] == [
+        ("ok", "stub", "CC--"),
+        ("ok", "reference", "...."),
+        ("ok", "right/poll", "...."),
+        ("ok", "wrong/unscaled", "F..."),
+        ("ok", "wrong/own_words", ".F--"),
+        ("ok", "wrong/uses_asyncio", "XX--"),
+        ("ok", "wrong/chatty", "..F."),
+        ("ok", "wrong/deaf_to_stop", "...C"),
+    ]
+    assert done.out.endswith("8 gradings. All as promised.\n")
+    assert not (course.root / ".grade").exists()
+
+
+def test_a_reference_may_be_graded_often_and_beside_a_busy_neighbour(course: Tiny, countable: None) -> None:
+    done = course.type("audit", "ex90", "--references", "--repeat", "2", "--burn", "1", "--jobs", "2")
+
+    assert done.code == 0, done.out + done.err
+    assert "reference #1" in done.out
+    assert "reference #2" in done.out
+    assert "wrong/" not in done.out
+    assert done.out.endswith("3 gradings. All as promised.\n")
+
+
+def test_a_quick_audit_runs_only_what_a_wrong_submission_promises_to_fail(course: Tiny, countable: None) -> None:
+    only_promises(course, unscaled=["scaled"])
+    shutil.rmtree(course.root / RIGHT)
+
+    done = course.type("audit", "--quick", "--json", "-")
+
+    found = json.loads(done.out)
+    rows = {row["submission"]: row["outcomes"] for row in found["rows"]}
+    assert rows["wrong/unscaled"] == {"scaled": "failed"}
+    assert rows["reference"] == dict.fromkeys(("scaled", "echo", "calls", "stop"), "passed")
+    assert set(rows) == {"stub", "reference", "wrong/unscaled"}
+    assert "gradings." in done.err
+
+
+# --- a course that does not ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory, countable: None) -> Done:
+    """The audit of a course with many promises broken at once: each grading costs a second."""
+    course = tiny_course(tmp_path_factory.mktemp("broken"))
+    only_promises(course, unscaled=["scaled"], chatty=["calls"])
+    course.edit(
+        HANDOUT, "# YOUR CODE HERE\n    raise NotImplementedError()\n\n\ndef serve", "return 2 * number\n\n\ndef serve"
+    )
+    course.write(f"{WRONG}/chatty/tiny.py", (course.root / f"solutions/{SLUG}/tiny.py").read_text())
+    course.edit(f"{WRONG}/unscaled/tiny.py", "handler(line) + b", "line + b")
+    course.edit(f"{RIGHT}/poll/tiny.py", "* factor.FACTOR", "* 1")
+    course.edit(EXERCISE, "reference: 3.0", "reference: 5.0")
+    course.edit(EXERCISE, "naive: 53", "naive: 4")
+    return course.type("audit", "--json", str(course.root.parent / "matrix.json"))
+
+
+def test_a_broken_promise_is_exit_code_1(broken: Done) -> None:
+    assert broken.code == 1, broken.out + broken.err
+    assert "5 gradings. 4 submissions and 5 other things are off." in broken.out
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        pytest.param("tiny.py:12: '    return 2 * number' where", id="a stale stub, with its line"),
+        pytest.param("Run `grade stubs`.", id="the cure of a stale stub"),
+        pytest.param("the stub earns 20 points; it must earn none", id="a stub that earns points"),
+        pytest.param("scaled was not to fail (failed)", id="a right submission that fails"),
+        pytest.param("calls was to fail, and did not", id="a wrong submission that fails nothing"),
+        pytest.param("echo was not to fail (failed)", id="a wrong submission that fails something else"),
+        pytest.param("no wrong submission promises to fail echo. Write one.", id="a check that nobody fails"),
+        pytest.param("no wrong submission promises to fail stop. Write one.", id="another one"),
+        pytest.param("the reference's syscalls_per_request is over its limit", id="a reference over the limit"),
+        pytest.param("the naive syscalls_per_request is within its limit", id="a naive figure within the limit"),
+    ],
+)
+def test_each_broken_promise_is_told(broken: Done, complaint: str) -> None:
+    assert [line for line in broken.out.splitlines() if line.strip().startswith("OFF") and complaint in line]
+
+
+def test_a_complaint_about_a_check_has_the_seed_that_repeats_it(broken: Done) -> None:
+    (line,) = [line for line in broken.out.splitlines() if "echo was not to fail" in line]
+
+    assert "(seed " in line
+    assert "expected: the reply b'LINE " in line
+
+
+def test_a_grading_without_a_verdict_is_off_and_told_with_its_reason(course: Tiny) -> None:
+    course.edit(CHECKS, "number = rng.randrange(1, 1000)", "number = 1 // 0")
+
+    done = course.type("audit", "--references", "--json", str(course.root.parent / "matrix.json"))
+
+    assert done.code == 1
+    assert done.out.count("no verdict: The check scaled itself broke: ZeroDivisionError") == 2
+    matrix = json.loads((course.root.parent / "matrix.json").read_text())
+    assert matrix["clean"] is False
+    assert [bool(row["off"]) for row in matrix["rows"]] == [True, True]
+
+
+def test_a_submission_that_cannot_be_graded_is_off_and_told(course: Tiny) -> None:
+    (course.root / f"solutions/{SLUG}/tiny.py").write_bytes(b"### BEGIN SOLUTION\n\0\n### END SOLUTION\n")
+
+    done = course.type("audit", "--references")
+
+    assert done.code == 1
+    assert "no report: grade: " in done.out
+    assert "NUL" in done.out
+
+
+@pytest.mark.parametrize(
+    ("broken_promise", "said"),
+    [
+        pytest.param(
+            lambda course: course.write(f"{WRONG}/brand_new/tiny.py", ""),
+            f"{EXPECTED}:3: the folder brand_new is not listed; say what it must fail",
+            id="an unlisted folder",
+        ),
+        pytest.param(
+            lambda course: shutil.rmtree(course.root / WRONG / "chatty"),
+            f"{EXPECTED}:13: there is no folder chatty; add it or remove the entry",
+            id="a missing folder",
+        ),
+        pytest.param(
+            lambda course: course.edit(EXPECTED, "red: [calls]", "red: [call]"),
+            f"{EXPECTED}:15: there is no check call in {SLUG}",
+            id="an unknown check",
+        ),
+        pytest.param(
+            lambda course: course.edit(EXPECTED, "red: [calls]", "red: []"),
+            f"{EXPECTED}:15: ",
+            id="a wrong submission that promises nothing",
+        ),
+        pytest.param(
+            lambda course: course.edit(EXPECTED, "    red: [calls]\n", "    rad: [calls]\n"),
+            f"{EXPECTED}:15: the key 'rad' is not known here",
+            id="a mistyped key",
+        ),
+        pytest.param(
+            lambda course: (course.root / EXPECTED).unlink(),
+            f"{EXPECTED}: there is no such file; list there what each wrong submission must fail.",
+            id="no promises at all",
+        ),
+    ],
+)
+def test_promises_that_cannot_be_read_are_refused_with_file_and_line(
+    course: Tiny, broken_promise: Callable[[Tiny], object], said: str
+) -> None:
+    broken_promise(course)
+
+    done = course.type("audit")
+
+    assert done.code == 2, done.out
+    assert said in done.err
+    assert done.out == ""
+
+
+def test_an_exercise_that_there_is_not_is_refused(course: Tiny) -> None:
+    done = course.type("audit", "ex91")
+
+    assert done.code == 2
+    assert "there is no exercise 'ex91'" in done.err
