@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from grader import __version__, kernel
 from grader.course import Course, Exercise
 from grader.errors import GraderError
+from grader.inside import CANARY_HOST
 from grader.judge import Job
 from grader.report import Check, Graded, Isolation, Machine, Outcome, Ungraded, scored
 from grader.safetext import safe_text
@@ -195,7 +196,7 @@ def _judged(order: Order, staging: Path, why_bare: str, on_ready: OnReady, on_ch
 def _job(order: Order, staging: Path, *, boxed: bool, stack: contextlib.ExitStack) -> Job:
     """The job, with canaries that live in this process's own network for as long as the judge does."""
     listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-    listener.bind(("127.0.0.1", 0))
+    listener.bind((CANARY_HOST, 0))
     listener.listen()
     abstract = f"tracegrade-{secrets.token_hex(8)}"
     local = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))

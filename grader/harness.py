@@ -52,6 +52,7 @@ SILENT_S = 10.0  # nobody waits longer than this without any progress
 ASLEEP_S = 3.0  # nor than this for a program that sleeps through it: load keeps a program runnable, not asleep
 SETTLED_S = 3.0
 BUSY_CPU_S = 0.2
+_STILL = 4  # looks in a row, 5 ms apart, at which nothing has changed
 TAKES = 3
 NOISE_FACTOR = 10.0  # what is so far over its limit is no noise, and another take is a waste of a student's time
 _BACKLOG = 4096
@@ -281,7 +282,7 @@ class Server:
             return problem(message["problem"], f"{self._entry} raised", expected)
         return Crashed(expected=expected, seen=f"{self._entry} returned although stop_fd is not readable")
 
-    def settle(self) -> None:
+    def settle(self) -> bool:
         """Wait until the program has nothing left to do: it sleeps, and its trace has stopped growing.
 
         A program that is never done is left alone when it has used more than `BUSY_CPU_S`: its counts will tell. That
@@ -289,15 +290,16 @@ class Server:
         """
         deadline_s, still, size = time.monotonic() + SETTLED_S, 0, -1
         spent_s = self._cpu_s()
-        while still < 4 and time.monotonic() < deadline_s:
+        while still < _STILL and time.monotonic() < deadline_s:
             self.check_alive()
             with contextlib.suppress(vitals.Gone):
                 now = self.trace.size_bytes if self.trace else 0
                 asleep = all(vitals.pulse(pid).sleeping for pid in (self.pid, *vitals.children(self.pid)))
                 still, size = (still + 1 if asleep and now == size else 0), now
             if not still and self._cpu_s() - spent_s > BUSY_CPU_S and self.not_accepted() == 0:
-                return
+                return False
             time.sleep(0.005)
+        return still >= _STILL
 
     def _cpu_s(self) -> float:
         with contextlib.suppress(vitals.Gone):
@@ -308,20 +310,23 @@ class Server:
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Calls]:
-        """Count the system calls of the whole box from one settled moment to another."""
+        """Count the system calls of the whole box from one settled moment to another.
+
+        The last calls that the block causes are waited for. A program that never settles has no last one: then the
+        window ends with the block.
+        """
         calls = Calls(self)
         self.settle()
         calls.since_s = tracer.now_s()
         yield calls
-        self.settle()
-        calls.until_s = tracer.now_s()
+        ended_s = tracer.now_s()
+        calls.until_s = tracer.now_s() if self.settle() else ended_s
 
     def bracket(self, until_s: float) -> None:
         """Make sure that the trace goes on behind a window, or the window proves nothing.
 
         Raises:
-            CheckFailed: a client comes, and the program makes no system call. A program that plays dead must not
-                choose to be unmeasured.
+            CheckFailed: the program has ended, or the trace does not go on: it must not choose to be unmeasured.
             Unmeasured: the trace has stopped because the disk is full.
         """
         trace = self.trace
@@ -329,14 +334,12 @@ class Server:
         if trace.reaches(until_s):
             return
         try:
-            # strace writes the signal down whatever the program does or waits in, so no program can withhold it.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGCONT)
-            self.wait_until(lambda: trace.reaches(until_s))
+            with self.stopped():  # strace writes the stop down, and no program can block, catch or ignore it: signal(7)
+                self.wait_until(lambda: trace.reaches(until_s))
         except CheckFailed as failure:
             if shutil.disk_usage(trace.path.parent).free < _TRACE_ROOM_BYTES:
                 raise Unmeasured("The disk is full, so the trace stops before the end of the window.") from failure
-            expected = "a system call when a new client comes"
+            expected = "a trace that goes on behind the window"
             raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
 
     def threads(self) -> int:
@@ -354,7 +357,7 @@ class Server:
     def _alive(self, look: Callable[[int], _T]) -> _T:
         try:
             return look(self.pid)
-        except vitals.Gone as gone:
+        except (vitals.Gone, ProcessLookupError) as gone:
             self.check_alive()
             raise Crashed(expected=f"{self._entry} goes on serving", seen=str(gone)) from gone
 
@@ -363,13 +366,13 @@ class Server:
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """Stop the program with SIGSTOP for the length of the block, so that work queues up; then SIGCONT."""
-        os.kill(self.pid, signal.SIGSTOP)
+        self._alive(lambda _pid: self._box.send_signal(signal.SIGSTOP))
         try:
-            self.wait_until(lambda: vitals.is_stopped(self.pid))
+            self.wait_until(lambda: self._alive(vitals.is_stopped))
             yield
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGCONT)
+                self._box.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Make stop_fd readable and wait until the function has returned, without an error."""

@@ -17,7 +17,8 @@ Sizes = Mapping[str, int]
 
 
 def shout(line: bytes) -> bytes:
-    return line.upper()
+    """Says where a line begins and ends, so that two lines taken for one are seen."""
+    return b"<" + line.upper() + b">"
 
 
 def swell(line: bytes) -> bytes:
@@ -29,10 +30,10 @@ def swell(line: bytes) -> bytes:
 
 def basic(submission: Submission) -> None:
     with submission.serve(shout) as server, server.client() as client:
-        client.ask(b"hello, epoll", b"HELLO, EPOLL")
-        client.ask(b"", b"")
-        client.ask(b"  blanks belong to a line \t\r", b"  BLANKS BELONG TO A LINE \t\r")
-        client.ask(b"again", b"AGAIN")
+        client.ask(b"hello, epoll", shout(b"hello, epoll"))
+        client.ask(b"", shout(b""))
+        client.ask(b"  blanks belong to a line \t\r", shout(b"  blanks belong to a line \t\r"))
+        client.ask(b"again", shout(b"again"))
     with submission.serve(shout) as server:
         server.stop()
 
@@ -51,12 +52,16 @@ def frag(submission: Submission) -> None:
         server.settle()
         crowd.ask_each()
         stalled.send(b"ne\nand a")
-        stalled.check(b"half a line", b"HALF A LINE", stalled.read_line("the reply to the line that came in two parts"))
+        stalled.check(
+            b"half a line", shout(b"half a line"), stalled.read_line("the reply to the line that came in two parts")
+        )
         crowd.ask_each()
         for byte in b" half\n":
             server.settle()
             stalled.send(bytes([byte]))
-        stalled.check(b"and a half", b"AND A HALF", stalled.read_line("the reply to a line that came byte by byte"))
+        stalled.check(
+            b"and a half", shout(b"and a half"), stalled.read_line("the reply to a line that came byte by byte")
+        )
 
 
 def pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -69,9 +74,9 @@ def pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
             client.send(b"first\nlast\nno newline, so no request")
             client.half_close()
         rest = client.read_until_closed("the end of the connection, after a client has said that nothing more comes")
-    if rest != b"FIRST\nLAST\n":
+    if rest != b"<FIRST>\n<LAST>\n":
         raise CheckFailed(
-            expected="exactly the replies FIRST and LAST to a client that closed its sending side: "
+            expected="exactly the replies <FIRST> and <LAST> to a client that closed its sending side: "
             "what came without a newline is no request",
             seen=shown(rest),
         )
@@ -80,9 +85,9 @@ def pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
 def bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
     line = rng.randbytes(sizes["big_request"] // 2).hex().encode()
     with submission.serve(shout) as server, server.client() as other, server.client() as client:
-        client.ask(line, line.upper())
-        client.ask(line[::-1], line[::-1].upper())
-        other.ask(b"still there?", b"STILL THERE?")
+        client.ask(line, shout(line))
+        client.ask(line[::-1], shout(line[::-1]))
+        other.ask(b"still there?", shout(b"still there?"))
 
 
 def partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
@@ -204,7 +209,7 @@ def emfile(submission: Submission, budget: Budgets) -> None:
 
             windows = [out_of_fds()]
         with server.client() as newcomer:
-            newcomer.ask(b"is there room again?", b"IS THERE ROOM AGAIN?")
+            newcomer.ask(b"is there room again?", shout(b"is there room again?"))
         budget.at_most("syscalls_out_of_fds", windows[0].total())
 
 
@@ -216,7 +221,7 @@ def econnaborted(submission: Submission) -> None:
         server.client() as third,
     ):
         for client in (first, third, second):
-            client.ask(b"here", b"HERE")
+            client.ask(b"here", shout(b"here"))
 
 
 def requests(submission: Submission, budget: Budgets, sizes: Sizes) -> None:

@@ -168,6 +168,7 @@ def _options(wall: Wall, limits: Limits) -> list[str]:
     words += ["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "box"]
     words += ["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv"]
     words += ["--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/tmp"]
+    words += ["--setenv", "MALLOC_ARENA_MAX", "2"]  # malloc maps 64 MiB for the arena of each thread
     words += ["--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         top = Path("/", name)
@@ -398,6 +399,16 @@ class Box:
     def alive(self) -> bool:
         """Whether the program in the box still runs."""
         return self._pidfd >= 0 and not _readable(self._pidfd)
+
+    def send_signal(self, number: int) -> None:
+        """Signal the program, and never a process that has its number since.
+
+        Raises:
+            ProcessLookupError: it has ended.
+        """
+        if self._pidfd < 0:
+            raise ProcessLookupError
+        signal.pidfd_send_signal(self._pidfd, number)
 
     def output(self) -> bytes:
         """What the program printed, the first 64 KiB."""

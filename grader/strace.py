@@ -22,11 +22,11 @@ ALLOCATOR_CALLS = frozenset({"mmap", "munmap", "mremap", "brk", "madvise", "cloc
 READINESS_CALLS = frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"})
 CLONE_CALLS = frozenset({"clone", "clone3", "fork", "vfork"})
 
-_LINE = re.compile(r"^(?P<pid>\d+) +(?P<time>\d+\.\d+) (?P<text>(?P<name>[a-z_0-9]+)\(.*)$")
-_STAMP = re.compile(r"^\d+ +(?P<time>\d+\.\d+) ")
+_LINE = re.compile(r"^(?P<pid>[0-9]{1,10}) +(?P<time>[0-9]+\.[0-9]+) (?P<text>(?P<name>[a-z_0-9]+)\(.*)$")
+_STAMP = re.compile(r"^[0-9]{1,10} +(?P<time>[0-9]+\.[0-9]+) ")
 _PRINTING = re.compile(r"^writev?\((?:1|2)[,<]")
 _FD_SETS = re.compile(r"\[([0-9 ]*)\]")
-_POLL_COUNT = re.compile(r"^p?poll\((?:\[.*\]|0x[0-9a-f]+|NULL), (\d+)")
+_POLL_COUNT = re.compile(r"^p?poll\((?:\[[^]]*\]|0x[0-9a-f]+|NULL), ([0-9]{1,10})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ def command(strace: str, trace: Path, *, inject: Sequence[str] = ()) -> list[str
     """
     # The complement set makes "nothing else was called" a claim that a trace can support. --seccomp-bpf keeps the
     # tracer out of the way of what is not traced, and with it a tracer that dies makes traced calls fail (ENOSYS).
-    words = [strace, "-f", "-ttt", "-s", "24", "--seccomp-bpf", "-o", str(trace), "-e", "signal=SIGCONT"]
+    words = [strace, "-f", "-ttt", "-s", "24", "--seccomp-bpf", "-o", str(trace), "-e", "signal=SIGSTOP"]
     words += ["-e", "trace=!restart_syscall"]
     for expression in inject:
         words += ["-e", f"inject={expression}"]
@@ -80,6 +80,7 @@ def refusal(strace: str, scratch: Path, uid: int | None = None) -> str | None:
             capture_output=True,
             timeout=20,
             text=True,
+            errors="replace",
             check=False,
             user=uid,
             group=uid,
@@ -91,7 +92,8 @@ def refusal(strace: str, scratch: Path, uid: int | None = None) -> str | None:
         return (
             f"strace cannot trace a child: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else 'no word'}"
         )
-    return None if any(call.name == "execve" for call in parse(trace.read_text())) else "strace wrote an empty trace"
+    written = trace.read_text(errors="replace") if trace.exists() else ""
+    return None if any(call.name == "execve" for call in parse(written)) else "strace wrote an empty trace"
 
 
 def parse(text: str) -> list[Call]:
@@ -168,7 +170,7 @@ class Trace:
             self._last_s = float(stamp["time"])
 
     def reaches(self, at_s: float) -> bool:
-        """Whether something that happened at or after this time has been written: a call, or a SIGCONT."""
+        """Whether something that happened at or after this time has been written: a call, or a SIGSTOP."""
         self._refresh()
         return self._last_s >= at_s
 

@@ -25,7 +25,7 @@ from grader.sandbox import Canary, build_wall
 def host_canary() -> Iterator[Canary]:
     """What a box must not reach: sockets of the network that this process is about to leave, a secret of its own."""
     with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_server((inside.CANARY_HOST, 0)) as listener,
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as local,
     ):
         abstract = f"judged-{os.getpid()}"

@@ -203,9 +203,10 @@ def show(source: str, below: str) -> dict[str, Any]:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as outsider:  # it stays in the mounts of before
         (place,) = kernel.show_read_only([Path(source)], Path(below))
         refused = []
-        for act in (lambda: (place / "file").unlink(), lambda: (place / "new").touch(), place.rmdir):
+        deeds: list[Callable[[], None]] = [(place / "file").unlink, (place / "new").touch, place.rmdir]
+        for deed in deeds:
             try:
-                act()
+                deed()
             except OSError as error:
                 refused.append(error.strerror)
         seen_by_others = os.listdir(f"/proc/{outsider.pid}/root{below}")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.grader.red_team.honest import serve
 
-REPLIES = b"HELLO, EPOLL\n\n  BLANKS BELONG TO A LINE \t\r\nAGAIN\n"
+REPLIES = b"<HELLO, EPOLL>\n<>\n<  BLANKS BELONG TO A LINE \t\r>\n<AGAIN>\n"
 
 
 def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
