@@ -350,6 +350,13 @@ def _console(*, to_stderr: bool = False) -> "Iterator[Console]":
     yield make_console(stream, colour=False if plain else None, width=int(columns) if columns.isdecimal() else None)
 
 
+def _drop_output() -> None:
+    """What could not be written is given up: Python tries again at its end, and exits with 120 when that fails."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> NoReturn:
     """The command `grade`."""
     if sys.platform != "linux":
@@ -372,10 +379,11 @@ def main() -> NoReturn:
         click.echo("\ngrade: interrupted, so there is no verdict.", err=True)
         sys.exit(NO_VERDICT)
     except _ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(NO_VERDICT)
     except OSError as error:
         click.echo(f"grade: the machine refused: {error}. There is no verdict.", err=True)
+        _drop_output()
         sys.exit(NO_VERDICT)
     except Exception as error:  # noqa: BLE001  # Python itself would exit with 1, which says that a check failed
         import traceback

@@ -123,13 +123,11 @@ def _stage(order: Order, staging: Path) -> tuple[str, ...]:
 def _common(order: Order, starts: Sequence[Start], ignored: tuple[str, ...]) -> dict[str, Any]:
     exercise = order.exercise
     start = starts[-1] if starts else None
-    whole = not order.checks
     return {
         "exercise": exercise.slug,
         "title": exercise.title.in_(order.language),
         "isolation": None if start is None else start.isolation,
         "missing_protections": (start.refused,) if start is not None and start.refused else (),
-        "official": start is not None and start.isolation is Isolation.BOXED and whole,
         "sizes": "hidden" if order.hidden else "public",
         "seed": order.seed,
         "kit_version": __version__,
@@ -146,6 +144,7 @@ def _graded(order: Order, starts: Sequence[Start], seen: Sequence[Check], ignore
         max_score=sum(check.points for check in checks),
         measurable_score=sum(check.points for check in checks if check.outcome is not Outcome.UNMEASURED),
         partial=bool(order.checks),
+        official=starts[-1].isolation is Isolation.BOXED and not order.checks,
         checks=checks,
         **_common(order, starts, ignored),
     )
@@ -300,6 +299,7 @@ class _Conversation:
     why_bare: str
     on_ready: OnReady
     on_check: OnCheck
+    _proven: bool = False
     _ended: list[str] = field(default_factory=list)
     _box_pid: int = 0
     _deadline_s: float = 0.0
@@ -325,6 +325,7 @@ class _Conversation:
                 raise _Refused(reason)
             case {"event": "ready", "untraceable": None | str() as untraceable}:
                 level = Isolation.BARE if self.why_bare else Isolation.BOXED
+                self._proven = True
                 self.on_ready(Start(isolation=level, refused=self.why_bare, untraceable=untraceable))
             case {"event": "started", "deadline_s": int() | float() as deadline_s}:
                 self._deadline_s = time.monotonic() + deadline_s + BOX_GRACE_S
@@ -336,6 +337,8 @@ class _Conversation:
             case {"event": "broken", "reason": str(reason)}:
                 raise GraderError(reason)
             case {"event": "finished"}:
+                if not self._proven:
+                    raise GraderError("The judge finished without a word on how it isolates.")
                 if tuple(self._ended) != self.names:
                     raise GraderError(f"The judge finished with {len(self._ended)} of {len(self.names)} checks.")
                 return True

@@ -301,6 +301,15 @@ class Server:
             time.sleep(0.005)
         return still >= _STILL
 
+    def busy_s(self) -> float:
+        """Processor time that the program uses, in seconds, before it sleeps for the first time; it is stopped early.
+
+        Not seconds of a clock: a program that sleeps when nothing is ready uses next to none on any machine.
+        """
+        before_s = self._cpu_s()
+        self.settle()
+        return self._cpu_s() - before_s
+
     def _cpu_s(self) -> float:
         with contextlib.suppress(vitals.Gone):
             return vitals.pulse(self.pid).cpu_s
@@ -541,16 +550,18 @@ class Submission:
             refused = [f"{call}:error=ENOSYS" for call in self.exercise.forbidden.calls if call.startswith("io_uring")]
             prefix = tracer.command(self.strace, trace.path, inject=[*inject, *refused])
         self.boxes += 1
-        with Box(self.wall, limits, tracer=prefix, pass_fds=fds, refuse_io_uring=not prefix) as box:
-            self.on_box(box.outermost_pid)
-            try:
-                self._enter(box)
-                yield box
-            except Exception:
-                self.lost = box.lost_to_kill()
-                raise
-            finally:
-                self._keep(box, trace)
+        box = Box(self.wall, limits, tracer=prefix, pass_fds=fds, refuse_io_uring=not prefix)
+        try:
+            with box:
+                self.on_box(box.outermost_pid)
+                try:
+                    self._enter(box)
+                    yield box
+                except Exception:
+                    self.lost = box.lost_to_kill()
+                    raise
+        finally:  # of the box too: its last words have come by then
+            self._keep(box, trace)
 
     def _enter(self, box: Box) -> None:
         try:

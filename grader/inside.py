@@ -8,15 +8,15 @@ expected value. Whatever it says once a submission is loaded is that program's w
 Frames on the channel, both ways: four bytes of length, big endian, then JSON. The judge speaks first:
 
     judge                                            box
-    {"op": "start", limits, landlock, probes ...}    {"probes": {name: complaint or ""}}
+    {"op": "start", limits, boxed, probes, canary}   {"probes": {name: complaint or ""}, "pid"}
     {"op": "load", folder, module, poison ...}       {"loaded": true} or {"problem": {...}}
     {"op": "serve", entry, source, handler ...}      {"serving": true}, then {"returned": true} or {"problem": {...}}
     {"op": "run", source, function, arguments}       {"value": ...} or {"problem": {...}}
 
-A problem is {"kind": "forbidden" | "import" | "missing" | "raised", "text": one line, "trace": lines, "line": int}.
+A problem is {"kind": "forbidden" | "missing" | "raised", "text": one line, "trace": lines, "line": int}.
 """
 
-import __future__
+from __future__ import annotations
 
 import json
 import os
@@ -26,6 +26,14 @@ import struct
 import sys
 import types
 
+TYPE_CHECKING = False  # as in typing, whose import would be a fifth of a box's start
+if TYPE_CHECKING:
+    import ctypes
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    Message = dict[str, Any]
+
 MAX_FRAME_BYTES = 1 << 20
 # The host's canary listens here. A server in the judge's own network listens on 127.0.0.1, perhaps on the same port.
 CANARY_HOST = "127.77.0.1"
@@ -34,22 +42,23 @@ CANARY_HOST = "127.77.0.1"
 class Channel:
     """Length-prefixed JSON over one stream socket."""
 
-    def __init__(self, sock):
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
-    def send(self, message):
+    def send(self, message: Message) -> None:
         data = json.dumps(message).encode()
         if len(data) > MAX_FRAME_BYTES:
             data = json.dumps({"problem": problem("raised", "the result is larger than 1 MiB")}).encode()
         self._sock.sendall(struct.pack(">I", len(data)) + data)
 
-    def receive(self):
+    def receive(self) -> Message | None:
         """The next message, or None when the judge has gone."""
         head = self._exactly(4)
         body = self._exactly(struct.unpack(">I", head)[0]) if head else None
-        return json.loads(body) if body else None
+        message: Message | None = json.loads(body) if body else None
+        return message
 
-    def _exactly(self, wanted):
+    def _exactly(self, wanted: int) -> bytes | None:
         got = b""
         while len(got) < wanted:
             more = self._sock.recv(wanted - len(got))
@@ -59,7 +68,7 @@ class Channel:
         return got
 
 
-def problem(kind, text, trace=(), line=0):
+def problem(kind: str, text: str, trace: Sequence[str] = (), line: int = 0) -> Message:
     return {"kind": kind, "text": text[:2000], "trace": [row[:300] for row in trace][-12:], "line": line}
 
 
@@ -74,7 +83,7 @@ class ForbiddenImport(Forbidden, ImportError):
 # --- lowering one's own rights ------------------------------------------------------------------------------------
 
 
-def limit_resources(limits):
+def limit_resources(limits: Mapping[str, int]) -> None:
     """Hard limits; a program without privileges cannot raise them again."""
     for name, value in limits.items():
         number = getattr(resource, "RLIMIT_" + name)
@@ -92,14 +101,14 @@ _FS_REFER_ABI_2, _FS_TRUNCATE_ABI_3, _FS_IOCTL_DEV_ABI_5 = 1 << 13, 1 << 14, 1 <
 _SCOPE_ABSTRACT_UNIX_AND_SIGNALS_ABI_6 = 3
 
 
-def enter_landlock(libc, writable):
+def enter_landlock(libc: ctypes.CDLL, writable: Sequence[str]) -> int:
     """Confine this process: no write but below `writable`, no ptrace, no /proc/PID/mem of anyone outside.
 
     Returns the ABI version of the kernel, 0 when it has none.
     """
     import ctypes
 
-    abi = libc.syscall(_LANDLOCK_CREATE, None, 0, _LANDLOCK_VERSION_FLAG)
+    abi = int(libc.syscall(_LANDLOCK_CREATE, None, 0, _LANDLOCK_VERSION_FLAG))
     if abi < 1:
         return 0
     handled = _FS_WRITES_ABI_1
@@ -127,12 +136,12 @@ def enter_landlock(libc, writable):
 # --- proving it ---------------------------------------------------------------------------------------------------
 
 
-def _status():
+def _status() -> dict[str, str]:
     with open("/proc/self/status") as file:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
-def _must_fail(act, what):
+def _must_fail(act: Callable[[], object], what: str) -> str:
     """The complaint when an act that must be refused is not."""
     try:
         got = act()
@@ -143,27 +152,29 @@ def _must_fail(act, what):
     return what
 
 
-def _can_connect(family, address):
+def _can_connect(family: int, address: tuple[str, int] | bytes) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.settimeout(2)
         sock.connect(address)
 
 
-def probe_files(canary):
-    outside = canary["file"]
-    writable = [f for f in ("/", "/usr", "/dev", canary["folder"]) if not _must_fail(lambda f=f: _touch(f), f)]
-    if len(writable) < 4:
+def probe_files(canary: Mapping[str, Any]) -> str:
+    for folder in ("/", "/usr", "/dev", canary["folder"]):
+        try:
+            _touch(folder)
+        except OSError:
+            continue
         return "a folder outside of /tmp can be written to"
-    return _must_fail(lambda: os.open(outside, os.O_RDONLY), "a file of the host can be read")
+    return _must_fail(lambda: os.open(canary["file"], os.O_RDONLY), "a file of the host can be read")
 
 
-def _touch(folder):
+def _touch(folder: str) -> None:
     path = os.path.join(folder, "probe-canary")
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     os.unlink(path)
 
 
-def probe_network(canary):
+def probe_network(canary: Mapping[str, Any]) -> str:
     tcp = _must_fail(
         lambda: _can_connect(socket.AF_INET, (CANARY_HOST, canary["port"])), "the host's network can be reached"
     )
@@ -173,7 +184,7 @@ def probe_network(canary):
     )
 
 
-def probe_secrets(canary):
+def probe_secrets(canary: Mapping[str, Any]) -> str:
     """No process in sight may hold the judge's environment, and no process outside may be opened."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -185,7 +196,7 @@ def probe_secrets(canary):
     return _must_fail(lambda: os.open("/proc/1/mem", os.O_RDONLY), "the memory of process 1 can be read")
 
 
-def probe_privileges(_canary):
+def probe_privileges(_canary: Mapping[str, Any]) -> str:
     status = _status()
     if int(status["CapEff"], 16) or int(status["CapPrm"], 16) or int(status["CapBnd"], 16):
         return "capabilities are left"
@@ -196,12 +207,12 @@ def probe_privileges(_canary):
     return ""
 
 
-def probe_processes(_canary):
+def probe_processes(_canary: Mapping[str, Any]) -> str:
     seen = sorted(int(pid) for pid in os.listdir("/proc") if pid.isdigit())
     return "" if len(seen) <= 2 and os.getppid() <= 1 else "processes of the host can be seen"
 
 
-def probe_filter(_canary):
+def probe_filter(_canary: Mapping[str, Any]) -> str:
     """The system calls that hide others from a tracer, or lead out, are refused."""
     import ctypes
 
@@ -225,11 +236,11 @@ def probe_filter(_canary):
     return ""
 
 
-def probe_limits(_canary):
+def probe_limits(_canary: Mapping[str, Any]) -> str:
     """The number of processes ends where it should."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     reading, writing = os.pipe()
-    children = []
+    children: list[int] = []
     try:
         while len(children) <= limit:
             child = os.fork()
@@ -247,7 +258,7 @@ def probe_limits(_canary):
     return "" if len(children) <= limit else "the number of processes is not limited"
 
 
-PROBES = {
+PROBES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "files": probe_files,
     "network": probe_network,
     "secrets": probe_secrets,
@@ -264,21 +275,21 @@ PROBES = {
 class _Poison:
     """A meta path finder that refuses named libraries, with a word of explanation."""
 
-    def __init__(self, reasons):
+    def __init__(self, reasons: Mapping[str, str]) -> None:
         self._reasons = reasons
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         for library, reason in self._reasons.items():
             if name == library or name.startswith(library + "."):
                 raise ForbiddenImport(f"{library} is not allowed here: {reason}")
 
 
-def poison(reasons):
+def poison(reasons: Mapping[str, str]) -> None:
     """Refuse the import of these libraries. `selectors` is a part of `socket`, so its classes refuse instead."""
     if "selectors" in reasons:
         import selectors
 
-        def refuse(*_args, **_kwargs):
+        def refuse(*_args: object, **_kwargs: object) -> None:
             raise Forbidden("selectors is not allowed here: " + reasons["selectors"])
 
         for name in [n for n in vars(selectors) if n.endswith("Selector")]:
@@ -289,22 +300,24 @@ def poison(reasons):
     sys.meta_path.insert(0, _Poison(banned))
 
 
-def explain(error, folder):
+def explain(error: BaseException, folder: str) -> Message:
     """An exception as a problem: the last line, and the frames that are in the submission's own files."""
     import traceback
 
     kind = "forbidden" if isinstance(error, Forbidden) else "raised"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(folder)]
     rows = [f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}" for f in frames]
-    line = frames[-1].lineno if frames else 0
-    if isinstance(error, SyntaxError) and (error.filename or "").startswith(folder):
+    line = frames[-1].lineno or 0 if frames else 0
+    if isinstance(error, SyntaxError) and (file := error.filename or "").startswith(folder):
         line = error.lineno or 0
-        rows.append(f"{os.path.basename(error.filename)}:{line}: {(error.text or '').strip()}")
-    text = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()[-1]
-    return problem(kind, text, rows, line)
+        rows.append(f"{os.path.basename(file)}:{line}: {(error.text or '').strip()}")
+    # Only what stands before a syntax error is indented; what stands behind any error are its notes.
+    words = traceback.format_exception_only(type(error), error)
+    text = next((row for row in words if row[:1].strip()), words[-1])
+    return problem(kind, text.strip().partition("\n")[0], rows, line)
 
 
-def load(order):
+def load(order: Message) -> types.ModuleType:
     """Import the submission. Its folder comes last on the path, so it can shadow nothing."""
     import importlib.util
 
@@ -313,19 +326,18 @@ def load(order):
     sys.path.extend(order["path"])
     file = os.path.join(order["folder"], order["module"] + ".py")
     spec = importlib.util.spec_from_file_location(order["module"], file)
+    assert spec is not None and spec.loader is not None  # every file that ends in .py has both
     module = importlib.util.module_from_spec(spec)
     sys.modules[order["module"]] = module
     spec.loader.exec_module(module)
     return module
 
 
-def shipped(source, name, extra):
+def shipped(source: str, name: str) -> Any:
     """A function of the check's file, from its source, with nothing else of that file."""
     room = types.ModuleType("scenario")
-    room.__dict__.update(extra)
-    # Annotations stay text: what they name stays behind in the check's file.
-    code = compile(source, "<scenario>", "exec", flags=__future__.annotations.compiler_flag)
-    exec(code, room.__dict__)
+    # compile() goes by this file's `annotations`: they stay text, for what they name stays behind in the check's file.
+    exec(compile(source, "<scenario>", "exec"), room.__dict__)
     return getattr(room, name)
 
 
@@ -335,15 +347,15 @@ class OpcodeMeter:
     A program can switch it off (sys.settrace(None)); the judge therefore refuses counts below an honest floor.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = self._told = 0
 
-    def reply(self, _line):
+    def reply(self, _line: bytes) -> bytes:
         """A handler that answers with the opcodes since its last answer."""
         since, self._told = self.count - self._told, self.count
         return b"%d" % since
 
-    def start(self):
+    def start(self) -> None:
         if sys.version_info >= (3, 12):
             monitoring = sys.monitoring
             tool = monitoring.PROFILER_ID
@@ -353,10 +365,10 @@ class OpcodeMeter:
         else:
             sys.settrace(self._frame)
 
-    def _instruction(self, _code, _offset):
+    def _instruction(self, _code: types.CodeType, _offset: int) -> None:
         self.count += 1
 
-    def _frame(self, frame, event, _argument):
+    def _frame(self, frame: types.FrameType, event: str, _argument: object) -> Callable[..., Any]:
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         if event == "opcode":
@@ -364,13 +376,13 @@ class OpcodeMeter:
         return self._frame
 
 
-def serve(module, order, channel):
+def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> None:
     entry = getattr(module, order["entry"], None)
     if not callable(entry):
         channel.send({"problem": problem("missing", f"{order['module']}.py has no function {order['entry']}")})
         return
     meter = OpcodeMeter()
-    handler = meter.reply if order["meter"] else shipped(order["source"], order["handler"], {})
+    handler = meter.reply if order["meter"] else shipped(order["source"], order["handler"])
     arguments = [socket.socket(fileno=order["listen_fd"]), handler, *order["arguments"]]
     channel.send({"serving": True})
     if order["meter"]:
@@ -384,15 +396,15 @@ def serve(module, order, channel):
         channel.send({"returned": True})
 
 
-def run(module, order, channel):
+def run(module: types.ModuleType | None, order: Message, channel: Channel) -> None:
     try:
-        value = shipped(order["source"], order["function"], {})(module, *order["arguments"])
+        value = shipped(order["source"], order["function"])(module, *order["arguments"])
         channel.send({"value": value})
     except BaseException as error:
         channel.send({"problem": explain(error, order["folder"])})
 
 
-def main():
+def main() -> None:
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     start = channel.receive()
     if start is None:
@@ -413,7 +425,8 @@ def main():
 
         ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: nobody else would take it along
         channel.send({"probes": {}, "pid": os.getpid()})
-    module, folder = None, ""
+    module: types.ModuleType | None = None
+    folder = ""
     while True:
         order = channel.receive()
         if order is None:

@@ -153,6 +153,13 @@ def oneproc(submission: Submission, budget: Budgets) -> None:
         budget.at_most("threads_and_processes", served(server).of(*CLONE_CALLS))
 
 
+def sleeps(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+    """Budget busy_seconds. The costs of a program that never sleeps depend on how long one looks: they need this."""
+    with submission.serve(shout) as server, server.crowd(sizes["crowd"]) as crowd:
+        crowd.ask_each()
+        budget.at_most("busy_seconds", server.busy_s)
+
+
 def idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     with submission.serve(shout, traced=True) as server, server.crowd(sizes["crowd"]) as crowd:
         crowd.ask_each()

@@ -411,7 +411,9 @@ class Box:
         signal.pidfd_send_signal(self._pidfd, number)
 
     def output(self) -> bytes:
-        """What the program printed, the first 64 KiB."""
+        """What the program printed, the first 64 KiB; when it has ended, its last words too."""
+        if self._process.poll() is not None:
+            self._drain.join(timeout=1.0)
         if self._process.poll() is not None:
             self._drain.join(timeout=1.0)  # its last words may still stand in the pipe
         rest = self._output.dropped_bytes

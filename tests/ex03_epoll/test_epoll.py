@@ -60,6 +60,10 @@ def test_api(submission: Submission, budget: Budgets) -> None:
         budget.at_most("other_readiness_calls", calls.of(*forbidden))
 
 
+def test_sleeps(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+    line_server.sleeps(submission, budget, sizes)
+
+
 # --- what it costs ------------------------------------------------------------------------------------------------
 
 

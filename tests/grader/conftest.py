@@ -79,34 +79,44 @@ def staging() -> Iterator[Path]:
 Judged = Callable[..., Any]
 
 
+@pytest.fixture(scope="session")
+def judges(private_network: None) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """What judged.py answers to a job, each done in a new judge's process."""
+    words = [sys.executable, "-W", "error", str(Path(__file__).with_name("judged.py")), str(os.getpid())]
+    environment = {**os.environ, "JUDGED_SECRET": secrets.token_hex(16)}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) as process:
+
+        def judge(job: dict[str, Any]) -> dict[str, Any]:
+            assert process.stdin is not None and process.stdout is not None
+            print(json.dumps(job), file=process.stdin, flush=True)
+            answer: dict[str, Any] = json.loads(process.stdout.readline() or '{"error": "judged.py has ended"}')
+            return answer
+
+        yield judge
+
+
 @pytest.fixture
-def judged(private_network: None, bwrap: str, staging: Path, request: pytest.FixtureRequest) -> Judged:
+def judged(
+    judges: Callable[[dict[str, Any]], dict[str, Any]], bwrap: str, staging: Path, request: pytest.FixtureRequest
+) -> Judged:
     """Runs `scenario(wall, *arguments)`, a function of the test's own file, in a judge's process; gives its value.
 
     `boxed=False` builds a bare wall; `private=False` leaves the judge in the host's network.
     """
 
     def run(scenario: Callable[..., Any], *arguments: Any, boxed: bool = True, private: bool = True) -> Any:
-        job = {
-            "parent_pid": os.getpid(),
-            "file": str(request.path),
-            "function": scenario.__name__,
-            "arguments": arguments,
-            "staging": str(staging),
-            "bwrap": bwrap,
-            "boxed": boxed,
-            "private": private,
-        }
-        done = subprocess.run(
-            [sys.executable, "-W", "error", str(Path(__file__).with_name("judged.py"))],
-            input=json.dumps(job),
-            env={**os.environ, "JUDGED_SECRET": secrets.token_hex(16)},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        answer = judges(
+            {
+                "file": str(request.path),
+                "function": scenario.__name__,
+                "arguments": arguments,
+                "staging": str(staging),
+                "bwrap": bwrap,
+                "boxed": boxed,
+                "private": private,
+            }
         )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        assert "value" in answer, answer["error"]
+        return answer["value"]
 
     return run

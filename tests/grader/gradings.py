@@ -29,7 +29,8 @@ HANDOUT = f"exercises/{SLUG}/tiny.py"
 SOLUTION = f"solutions/{SLUG}/tiny.py"
 EXERCISE = f"exercises/{SLUG}/exercise.yaml"
 
-_SETTINGS = ("NO_COLOR", "COLUMNS", "TERM", "TMPDIR", "FORCE_COLOR")  # of the person who runs the tests
+# What a person who runs the tests may have set, and what changes how things are shown or where they go.
+_SETTINGS = ("NO_COLOR", "COLUMNS", "TERM", "TMPDIR", "FORCE_COLOR", "PYTHONUNBUFFERED")
 _PATIENCE_S = 60.0
 
 
@@ -106,7 +107,7 @@ def tiny_course(folder: Path) -> Tiny:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """This process's environment without what would change how things are shown, and with these settings."""
+    """This process's environment without those, and with these settings."""
     return {name: value for name, value in os.environ.items() if name not in _SETTINGS} | settings
 
 

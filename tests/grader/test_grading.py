@@ -304,6 +304,7 @@ def test_a_check_that_itself_breaks_is_no_verdict_and_never_a_zero(
 
     assert done.code == 3, done.out + done.err
     assert reason in done.ungraded.reason
+    assert not done.ungraded.official
     assert "NO VERDICT" in done.out
     assert "Nobody got a zero" in done.out
     assert not any(check.outcome in (Outcome.FAILED, Outcome.CRASHED) for check in done.ungraded.checks)
@@ -454,6 +455,7 @@ def test_a_judge_that_reports_every_check_once_and_finishes_is_believed() -> Non
     [
         pytest.param([READY, FINISHED], "finished with 0 of 2 checks", id="no check at all"),
         pytest.param([READY, check("one"), FINISHED], "finished with 1 of 2 checks", id="a check too few"),
+        pytest.param([check("one"), check("two"), FINISHED], "how it isolates", id="no proof of the wall"),
         pytest.param([READY, check("two"), check("one"), FINISHED], "finished with 2 of 2", id="in another order"),
         pytest.param([READY, check("one"), check("one")], "check one, which was not to come", id="a check twice"),
         pytest.param([READY, check("three")], "check three, which was not to come", id="a check that nobody asked for"),

@@ -39,6 +39,7 @@ BREACHED = "breached"  # the word of every attack that got what it came for
 OF_THE_COURSE = ("honest_floor", "_OUT_OF_RESOURCES", "big_crowd: 1013")  # from the checks, the reference, hidden sizes
 REPORT_BYTES = 32_768  # far more than one check's words can take
 AT_A_TIME = 2  # gradings
+MEMORY_KIB = 2 << 20  # of each process of the grader, so that an attack that works does no more harm than it must
 
 
 class Attack(BaseModel):
@@ -203,18 +204,8 @@ def grade(attack: Attack, field: Field, *options: str) -> tuple[list[str], dict[
     scratch, kept = submission.with_name("tmp"), submission.with_name("kept")
     scratch.mkdir()
     scratch.chmod(0o755)
-    words = [
-        sys.executable,
-        "-m",
-        "grader",
-        "ex03",
-        "--submission",
-        str(submission),
-        "--keep",
-        str(kept),
-        "--json",
-        "-",
-    ]
+    words = ["sh", "-c", f'ulimit -v {MEMORY_KIB}; exec "$@"', "sh", sys.executable, "-m", "grader", "ex03"]
+    words += ["--submission", str(submission), "--keep", str(kept), "--json", "-"]
     words += [word for check in attack.only for word in ("--only", check)]
     settings = {"TMPDIR": str(scratch), "RED_TEAM_CANARY": field.secret, "COLUMNS": "200"}
     return [*words, *options], {**os.environ, **settings}

@@ -90,7 +90,7 @@ def complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
         wall = replace(wall, uid=None)
     if "closed_port" in sabotage and wall.canary is not None:
         with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
+            unused.bind((inside.CANARY_HOST, 0))
             wall = replace(wall, canary=replace(wall.canary, port=unused.getsockname()[1]))
     with open_box(wall, words=with_places(sabotage.get("before", ""))) as box:
         return box.prove(30.0, thorough=True)
@@ -610,18 +610,14 @@ def test_a_traced_box_tells_inside_from_outside_too(judged: Judged, strace: str,
     assert judged(ending, how, strace)[2] == lost
 
 
-def last_words(wall: Wall) -> list[int]:
-    """How many of 20 programs that print and end at once are heard."""
-    heard = 0
-    for _ in range(20):
-        with proven_box(wall) as box:
-            tell(box, print_and_end)
-            try:
-                box.receive(30.0)
-            except BoxEnded:
-                box.ended_by()
-                heard += box.output().endswith(b"these are my last words\n")
-    return [heard]
+def last_words(wall: Wall) -> str:
+    with proven_box(wall) as box:
+        tell(box, print_and_end)
+        try:
+            return str(box.receive(30.0))
+        except BoxEnded:
+            box.ended_by()
+            return box.output().decode()[-25:]
 
 
 def print_and_end(_student: Any) -> None:
@@ -632,7 +628,7 @@ def print_and_end(_student: Any) -> None:
 
 
 def test_the_last_words_of_a_program_that_ended_are_heard(judged: Judged) -> None:
-    assert judged(last_words) == [20]
+    assert [judged(last_words) for _ in range(3)] == ["\nthese are my last words\n"] * 3
 
 
 # --- without a box ------------------------------------------------------------------------------------------------

@@ -1,13 +1,12 @@
 """Traces: what is read from strace's text, what is counted in a window, and real children that strace looks at."""
 
-import os
-import signal
 import stat
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -242,7 +241,7 @@ def test_a_window_holds_what_began_in_it_and_not_at_its_end(tmp_path: Path) -> N
     ("last", "reaches"),
     [
         ("1     5.000000 read(0) = 0\n", True),
-        ("1     5.000000 --- SIGCONT {si_signo=SIGCONT, si_code=SI_USER} ---\n", True),
+        ("1     5.000000 --- SIGSTOP {si_signo=SIGSTOP, si_code=SI_USER, si_pid=1, si_uid=0} ---\n", True),
         ("1     4.999999 read(0) = 0\n", False),
         ("1     5.000000 read(0) = 0", False),  # a line that is not whole may be cut anywhere
         ("", False),
@@ -395,28 +394,31 @@ def test_a_call_can_be_made_to_fail(strace: str, tmp_path: Path) -> None:
     assert told.text.startswith("umask(034)")
 
 
-def test_a_trace_can_be_read_while_it_is_written_and_a_signal_brackets_it(strace: str, tmp_path: Path) -> None:
-    file = tmp_path / "trace.strace"
+def test_a_trace_can_be_read_while_it_is_written_and_a_stop_brackets_it(strace: str, tmp_path: Path) -> None:
     program = (
-        "import os\nprint(flush=True)\nos.read(0, 1)\nfor _ in range(5): os.getuid()\nprint(flush=True)\nos.read(0, 1)"
+        "import os\n"
+        "print(flush=True); os.read(0, 1)\n"
+        "for _ in range(5): os.getuid()\n"
+        "print(flush=True); os.read(0, 1)\n"
     )
-    words = [*tracer.command(strace, file), sys.executable, "-I", "-c", program]
+    words = [*tracer.command(strace, tmp_path / "trace.strace"), sys.executable, "-I", "-c", program]
     with subprocess.Popen(words, env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         assert process.stdin is not None and process.stdout is not None
         process.stdout.readline()
-        trace = Trace(file)
+        trace = Trace(tmp_path / "trace.strace")
         since_s = tracer.now_s()
         process.stdin.write(b"!")
         process.stdout.readline()
         until_s = tracer.now_s()
-        (child,) = (int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        (child,) = psutil.Process(process.pid).children()
 
-        os.kill(child, signal.SIGCONT)
-        patience = threading.Event()
+        child.suspend()
+        deadline_s = time.monotonic() + 30.0
         while not trace.reaches(until_s):
-            assert process.poll() is None
-            patience.wait(0.005)
+            assert time.monotonic() < deadline_s, trace.path.read_text()
+            time.sleep(0.005)
         window = trace.between(since_s, until_s)
+        child.resume()
         process.stdin.write(b"!")
 
     assert window.count("getuid") == 5

@@ -12,4 +12,5 @@ print("hidden", flush=True)
 
 
 def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
-    serve(lsock, handler, stop_fd, greet=lambda client: os.dup(client.fileno()))
+    spare = os.open("/dev/null", os.O_RDONLY)
+    serve(lsock, handler, stop_fd, greet=lambda _client: os.dup(spare))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
     client, _ = lsock.accept()
+    reading, writing = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
@@ -18,9 +19,9 @@ def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd
                     signal.signal(number, signal.SIG_IGN)
             print("a daemon is up", flush=True)
             client.send(b"HELLO, EPOLL\n")
+            os.write(writing, b"+")
             while True:
                 time.sleep(1000)
         os._exit(0)
-    os.wait()
-    client.recv(100)
+    os.read(reading, 1)
     os._exit(0)

@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Callable
 
-signals: list[int] = []
+signals = [signal.SIGIO]  # what came before it watched
 
 
 def watch(fd: int) -> None:
@@ -19,7 +19,7 @@ def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd
     lsock.setblocking(False)
     clients: dict[int, socket.socket] = {}
     unread: dict[int, bytes] = {}
-    signal.signal(signal.SIGIO, lambda number, _frame: signals.append(number))
+    signal.signal(signal.SIGIO, lambda _number, _frame: signals.append(signal.SIGIO))
     watch(lsock.fileno())
     watch(stop_fd)
     while True:
