@@ -86,8 +86,8 @@ def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **
         _refuse_options_without_exercise(options)
         _overview(course, options["language"])
         sys.exit(PASSED)
-    if all_ and (exercise or options["submission"] or options["only"] or options["json_file"] == "-"):
-        raise UsageError("--all grades every exercise: leave out the exercise, --submission, --only and --json -.")
+    if all_ and (exercise or options["submission"] or options["only"] or options["json_file"]):
+        raise UsageError("--all grades every exercise: leave out the exercise, --submission, --only and --json.")
     if options["language"] not in course.languages:
         raise UsageError(f"The course has no texts in {options['language']}: it has {', '.join(course.languages)}.")
     chosen = course.exercises if all_ or exercise is None else (course.find(exercise),)

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 from grader import kernel, strace
 from grader.course import load_course
 from grader.errors import KitError
-from grader.sandbox import Box, BoxEnded, Canary, Limits, Wall, build_wall, raise_open_files
+from grader.sandbox import Box, BoxEnded, Canary, Limits, Lost, Wall, build_wall, raise_open_files
 
 
 class Job(BaseModel):
@@ -123,15 +123,28 @@ def _judge(job: Job, emit: Any) -> None:
 
 
 def _try_the_wall(wall: Wall, limits: Limits) -> None:
-    """Start one box with nothing in it and let it try every protection from the inside."""
-    with Box(wall, limits, tracer=[], pass_fds=[], refuse_io_uring=True) as box:
-        try:
-            missing = box.prove(30.0, thorough=True)
-        except (BoxEnded, TimeoutError) as error:
-            words = box.output().decode("utf-8", "backslashreplace").strip().splitlines()
-            raise Refused(f"a box cannot be started ({words[-1] if words else error})") from error
+    """Start one box with nothing in it and let it try every protection from the inside.
+
+    A box that was killed says nothing about the wall: then once again.
+    """
+    missing = _missing(wall, limits)
+    if isinstance(missing, Lost):
+        missing = _missing(wall, limits)
+    if isinstance(missing, Lost):
+        raise Refused("a box was killed from outside, twice")
     if missing:
         raise Refused("; ".join(f"{name}: {complaint}" for name, complaint in sorted(missing.items())))
+
+
+def _missing(wall: Wall, limits: Limits) -> dict[str, str] | Lost:
+    with Box(wall, limits, tracer=[], pass_fds=[], refuse_io_uring=True) as box:
+        try:
+            return box.prove(30.0, thorough=True)
+        except (BoxEnded, TimeoutError) as error:
+            if (lost := box.lost_to_kill()) is not Lost.NO:
+                return lost
+            words = box.output().decode("utf-8", "backslashreplace").strip().splitlines()
+            raise Refused(f"a box cannot be started ({words[-1] if words else error})") from error
 
 
 if __name__ == "__main__":

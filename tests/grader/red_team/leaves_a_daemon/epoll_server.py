@@ -18,7 +18,6 @@ def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd
                 with contextlib.suppress(OSError, ValueError):
                     signal.signal(number, signal.SIG_IGN)
             print("a daemon is up", flush=True)
-            client.send(b"HELLO, EPOLL\n")
             os.write(writing, b"+")
             while True:
                 time.sleep(1000)

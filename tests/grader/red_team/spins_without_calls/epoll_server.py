@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 
 signals = [signal.SIGIO]  # what came before it watched
@@ -23,6 +24,8 @@ def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd
     watch(lsock.fileno())
     watch(stop_fd)
     while True:
+        if not signals:
+            time.sleep(0.1)  # it can sleep, for whoever looks
         while not signals:
             pass
         signals.clear()
