@@ -11,7 +11,7 @@ BIN := .venv/bin
 help:
 	echo 'make setup   the virtual environment, packages, strace and bubblewrap (WITH=instructor: nbgrader too)'
 	echo 'make demo    grades a right server, then a wrong one'
-	echo 'make test    format, lint, types, floors, then every test'
+	echo 'make test    format, lint, types, floors, every test, then each known mistake'
 	echo 'make bench   what the kit costs'
 	echo 'make audit   proves the course: every reference passes, every known mistake fails where it should'
 	echo 'make pins    writes requirements/*.txt anew from pyproject.toml (UPGRADE=1: the newest versions)'
@@ -39,6 +39,7 @@ test: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+	$(BIN)/grade audit --quick
 
 bench: core
 	set -e; for file in bench/*.py; do \

@@ -82,7 +82,7 @@ _REFUSED = [
 _IO_URING = ("io_uring_setup", "io_uring_enter", "io_uring_register")
 _AF_NETLINK, _AF_PACKET, _AF_ALG, _AF_VSOCK, _IPPROTO_MPTCP = 16, 17, 38, 40, 262
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_PR_SET_SECCOMP = 22
+_PR_SET_SECCOMP, _PR_SET_DUMPABLE = 22, 4
 
 
 def libseccomp() -> ctypes.CDLL | None:
@@ -131,6 +131,8 @@ def write_filter(library: ctypes.CDLL, target: IO[bytes], *, refuse_io_uring: bo
         for bit in (1 << n for n in range(32) if _CLONE_NAMESPACES >> n & 1):
             refuse("clone", errno.EPERM, (0, _SCMP_MASKED_EQUAL, bit, bit))
         refuse("prctl", errno.EPERM, _int(0, _PR_SET_SECCOMP))
+        # A process that is not dumpable shows its descriptors to root alone, and a judge that cannot look cannot count.
+        refuse("prctl", errno.EPERM, _int(0, _PR_SET_DUMPABLE))
         for family in (_AF_NETLINK, _AF_PACKET, _AF_ALG, _AF_VSOCK):
             refuse("socket", errno.EAFNOSUPPORT, _int(0, family))
         refuse("socket", errno.EPROTONOSUPPORT, _int(2, _IPPROTO_MPTCP))

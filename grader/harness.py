@@ -505,7 +505,9 @@ class Submission:
             try:
                 yield server
             except CheckFailed:
-                # A reset connection is the symptom; that the program ended is the cause, and teaches more.
+                # A closed connection is the symptom; that the program ended is the cause, comes a moment later, and
+                # teaches more.
+                server.settle()
                 server.check_alive()
                 raise
 

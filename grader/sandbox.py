@@ -242,10 +242,12 @@ class Box:
             with far:
                 command, fds = self._command(far.fileno(), tracer, refuse_io_uring)
                 self._process = self._start(command, [*fds, *pass_fds, far.fileno()], pinned=bool(tracer))
-        except (OSError, subprocess.SubprocessError) as error:
+        except BaseException as error:
             self._near.close()
             self._files.close()
-            raise GraderError(f"A box could not be started: {error}.") from error
+            if isinstance(error, (OSError, subprocess.SubprocessError)):
+                raise GraderError(f"A box could not be started: {error}.") from error
+            raise
         self.outermost_pid = self._process.pid
         assert self._process.stdout is not None  # a pipe was asked for
         self._drain = threading.Thread(target=self._output.drain, args=(self._process.stdout,), daemon=True)
@@ -359,7 +361,9 @@ class Box:
             message = json.loads(self._exactly(size, deadline_s), parse_constant=_no_constants, parse_float=_finite)
         except TimeoutError:
             raise
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:  # ECONNRESET: it ended before it had read everything
+            raise BoxEnded("the program has ended") from error
+        except (ValueError, RecursionError) as error:
             raise BoxEnded("what came out of the box is not a message") from error
         if not isinstance(message, dict):
             raise BoxEnded("what came out of the box is not a message")
@@ -412,10 +416,10 @@ class Box:
 
     def output(self) -> bytes:
         """What the program printed, the first 64 KiB; when it has ended, its last words too."""
-        if self._process.poll() is not None:
+        if not self.alive:  # its last words may still stand in the pipe
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1.0)
             self._drain.join(timeout=1.0)
-        if self._process.poll() is not None:
-            self._drain.join(timeout=1.0)  # its last words may still stand in the pipe
         rest = self._output.dropped_bytes
         return bytes(self._output.kept) + (b"\n... and %d bytes more" % rest if rest else b"")
 

@@ -187,9 +187,11 @@ def run_machine_code(hexadecimal: str) -> int:
     ],
 )
 def test_the_calls_of_another_architecture_kill_the_caller(rules: Path, code: str) -> None:
+    if child(None, run_machine_code, code).returncode == -signal.SIGSYS:
+        pytest.skip("these tests run under such a filter themselves")
+
     assert child(rules, run_machine_code, "31 c0 c3").stdout.strip() == "0"  # xor eax, eax; ret
     assert child(rules, run_machine_code, code).returncode == -signal.SIGSYS
-    assert child(None, run_machine_code, code).returncode != -signal.SIGSYS
 
 
 # --- what goes on working -----------------------------------------------------------------------------------------

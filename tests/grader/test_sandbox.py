@@ -8,6 +8,8 @@ import inspect
 import os
 import signal
 import socket
+import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Sequence
@@ -669,7 +671,9 @@ def test_a_bare_program_ends_although_its_tracer_was_killed_first(judged: Judged
 # --- what cannot be built -----------------------------------------------------------------------------------------
 
 
-def not_started(wall: Wall) -> tuple[str, int]:
+def not_started(wall: Wall, without: str) -> tuple[str, int]:
+    if without == "libseccomp":
+        call_filter.libseccomp = lambda: None
     before = len(os.listdir("/proc/self/fd"))
     try:
         open_box(replace(wall, bwrap="/nowhere/bwrap"))
@@ -678,11 +682,56 @@ def not_started(wall: Wall) -> tuple[str, int]:
     return "it was started", 0
 
 
-def test_a_box_that_cannot_be_started_is_the_graders_fault_and_leaves_nothing_open(judged: Judged) -> None:
-    said, left_open = judged(not_started)
+@pytest.mark.parametrize(
+    ("without", "reason"),
+    [
+        ("bwrap", "A box could not be started: [Errno 2] No such file or directory: '/nowhere/bwrap'."),
+        ("libseccomp", "libseccomp.so.2 is missing: `sudo apt-get install -y libseccomp2`."),
+    ],
+)
+def test_a_box_that_cannot_be_started_is_no_verdict_and_leaves_nothing_open(
+    judged: Judged, without: str, reason: str
+) -> None:
+    assert judged(not_started, without) == [reason, 0]
 
-    assert said.startswith("A box could not be started:") and "/nowhere/bwrap" in said
-    assert left_open == 0
+
+def read_text(_student: Any, path: str) -> str:
+    with open(path) as file:  # noqa: PTH123  # pathlib does the same
+        return file.read()
+
+
+def interpreter_elsewhere(wall: Wall, prefix: str) -> str:
+    """What a box reads below this prefix, when the interpreter needs it."""
+    sys.base_prefix = prefix
+    with proven_box(build_wall(wall.staging, boxed=True, bwrap=wall.bwrap, canary=wall.canary)) as box:
+        return str(ask(box, read_text, f"{prefix}/file"))
+
+
+def test_an_interpreter_behind_a_closed_door_is_shown_to_the_box(judged: Judged) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as home:  # the box has a /tmp of its own
+        prefix = Path(home, "python")
+        prefix.mkdir(mode=0o755)
+        (prefix / "file").write_text("a library")
+
+        assert Path(home).stat().st_mode & 0o077 == 0
+        assert judged(interpreter_elsewhere, str(prefix)) == "a library"
+
+
+def interpreter_nowhere(wall: Wall) -> str:
+    sys.base_prefix = "/nowhere"
+    try:
+        build_wall(wall.staging, boxed=True, bwrap=wall.bwrap, canary=wall.canary)
+    except GraderError as error:
+        return str(error)
+    return "it was shown"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root shows the interpreter at a second place")
+def test_an_interpreter_that_cannot_be_shown_is_told_with_the_cure(judged: Judged) -> None:
+    assert judged(interpreter_nowhere) == (
+        "The interpreter in /nowhere cannot be shown to submissions (No such file or directory). "
+        "Use one below /usr: `make clean && make PYTHON=/usr/bin/python3`."
+    )
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another user is only there for root")

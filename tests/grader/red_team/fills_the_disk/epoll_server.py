@@ -25,5 +25,12 @@ try:
 except OSError:
     pass
 held = written <= LIMIT_MIB and not sparse
-print("written:", written, "MiB;", "held" if held else "bre" + "ached", sorted(map(str, Path("/tmp").iterdir()))[:3], flush=True)
+print(
+    "written:",
+    written,
+    "MiB;",
+    "held" if held else "bre" + "ached",
+    sorted(map(str, Path("/tmp").iterdir()))[:3],
+    flush=True,
+)
 os._exit(0)

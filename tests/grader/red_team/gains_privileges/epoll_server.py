@@ -18,7 +18,9 @@ for folder in ("/usr/bin", "/usr/sbin", "/usr/lib"):
             programs += 1
 for words in (["sudo", "-n", "id", "-u"], ["su", "-c", "id -u"], ["unshare", "-Ur", "id", "-u"], ["mount", "/tmp"]):
     try:
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False
+        )
     except OSError:
         continue
     if done.returncode == 0:
@@ -29,7 +31,18 @@ for act in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]
     except OSError:
         continue
     leaks.append("another user")
-places = ["/", "/usr", "/usr/bin", "/box", "/box/submission", "/dev", "/proc/sys/kernel", "/etc", "@FOLDER@", "@COURSE@"]
+places = [
+    "/",
+    "/usr",
+    "/usr/bin",
+    "/box",
+    "/box/submission",
+    "/dev",
+    "/proc/sys/kernel",
+    "/etc",
+    "@FOLDER@",
+    "@COURSE@",
+]
 for folder in places:
     try:
         Path(folder, "planted").write_text("here")

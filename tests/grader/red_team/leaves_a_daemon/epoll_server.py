@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
-    client, _ = lsock.accept()
+    _client, _ = lsock.accept()
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.setsid()

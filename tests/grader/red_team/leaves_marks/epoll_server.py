@@ -11,7 +11,9 @@ from pathlib import Path
 from tests.grader.red_team.honest import serve
 
 KEY = 0x5EED
-MARKS = [Path(folder, "mark") for folder in ("/tmp", "/dev/shm", "/dev/mqueue", "/box/given", "/box/submission", "/var/tmp")]
+MARKS = [
+    Path(folder, "mark") for folder in ("/tmp", "/dev/shm", "/dev/mqueue", "/box/given", "/box/submission", "/var/tmp")
+]
 libc = ctypes.CDLL(None, use_errno=True)
 found = [str(mark) for mark in MARKS if mark.exists()]
 if libc.shmget(KEY, 4096, 0) >= 0 or libc.msgget(KEY, 0) >= 0 or libc.semget(KEY, 1, 0) >= 0:
@@ -30,7 +32,9 @@ for mark in MARKS:
     with contextlib.suppress(OSError):
         mark.write_text("I was here")
         left += 1
-left += sum(made >= 0 for made in (libc.shmget(KEY, 4096, 0o1666), libc.msgget(KEY, 0o1666), libc.semget(KEY, 1, 0o1666)))
+left += sum(
+    made >= 0 for made in (libc.shmget(KEY, 4096, 0o1666), libc.msgget(KEY, 0o1666), libc.semget(KEY, 1, 0o1666))
+)
 keeper.bind("\0red-team-mark")
 if os.fork() == 0:  # it keeps the socket, and would do so after the end
     os.setsid()

@@ -1,4 +1,4 @@
-"""Waits for a signal in a loop that makes no system call: idle connections keep a processor busy, and nothing counts it."""
+"""Waits for a signal in a loop without a system call: idle connections keep a processor busy, and no call counts it."""
 
 import contextlib
 import fcntl

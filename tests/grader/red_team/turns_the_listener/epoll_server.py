@@ -16,6 +16,8 @@ def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd
     turned = libc.connect(lsock.fileno(), unspec, len(unspec))
     out = struct.pack("=H", socket.AF_INET) + struct.pack(">H4s8x", int("@PORT@"), socket.inet_aton("127.0.0.1"))
     reached = libc.connect(lsock.fileno(), out, len(out))
-    print("turned:", turned, "bre" + "ached" if reached == 0 else f"held: {os.strerror(ctypes.get_errno())}", flush=True)
+    print(
+        "turned:", turned, "bre" + "ached" if reached == 0 else f"held: {os.strerror(ctypes.get_errno())}", flush=True
+    )
     client.close()
     signal.pause()

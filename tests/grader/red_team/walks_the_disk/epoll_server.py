@@ -1,4 +1,4 @@
-"""Looks for the course, the reference, the hidden sizes and a file of the host: first where they are, then everywhere."""
+"""Looks for the course, the reference, the hidden sizes and a file of the host: where they are, then everywhere."""
 
 import os
 import time
