@@ -8,6 +8,7 @@ Nothing here sleeps for a fixed time and hopes. Whoever waits calls `watch` with
 raises when waiting has become pointless.
 """
 
+import errno
 import random
 import resource
 import select
@@ -28,6 +29,7 @@ Watch = Callable[[float], None]
 Handler = Callable[[bytes], bytes]
 
 _SLICE_S = 0.1
+_MOST_BYTES = 16 << 20  # that a client keeps; the largest reply that a check asks for is far smaller
 _OWN_FDS = 64  # descriptors that the clients' process, or a server, uses for other things
 _POLITE = 500  # a larger crowd leaves with RST: FIN would fill the ephemeral ports with TIME_WAIT
 _TCPI_UNACKED = slice(24, 28)  # struct tcp_info of linux/tcp.h; on a listening socket: connections not yet accepted
@@ -74,8 +76,11 @@ class Client:
         except (TimeoutError, ConnectionError) as error:
             self.sock.close()
             raise CheckFailed(expected="a connection", seen=f"connect: {error}") from error
-        except OSError as error:  # no network, no ports: nothing that a server could do
+        except OSError as error:
             self.sock.close()
+            if error.errno == errno.EADDRNOTAVAIL:  # the network is this submission's own, and it worked at first
+                seen = "none is left: the program's own connections use them all"
+                raise CheckFailed(expected="a port for one more client", seen=seen) from error
             raise GraderError(f"This machine cannot connect to its own loopback: {error}.") from error
         self.sock.setblocking(False)
         self._got = bytearray()
@@ -101,6 +106,9 @@ class Client:
         try:
             while data := self.sock.recv(65536):
                 self._got += data
+                if len(self._got) > _MOST_BYTES:
+                    seen = f"more than {_MOST_BYTES >> 20} MiB, beginning with {shown(bytes(self._got[:60]))}"
+                    raise CheckFailed(expected="replies to what was asked", seen=seen)
         except BlockingIOError:
             return True
         except OSError:

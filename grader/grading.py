@@ -117,7 +117,7 @@ def _stage(order: Order, staging: Path) -> tuple[str, ...]:
     for name in exercise.given:
         shutil.copyfile(exercise.handout_dir / name, given / name)
     published = {"README.md", "exercise.yaml", *exercise.given} if order.source == exercise.handout_dir else set()
-    return tuple(name for name in handed_in.ignored if name not in published)
+    return tuple(safe_text(name) for name in handed_in.ignored if name not in published)
 
 
 def _common(order: Order, starts: Sequence[Start], ignored: tuple[str, ...]) -> dict[str, Any]:

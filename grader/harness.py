@@ -200,7 +200,9 @@ class Server:
         handler: Handler,
         rng: random.Random,
         entry: str,
+        rss_at_start: int,
     ) -> None:
+        self.rss_at_start = rss_at_start
         self._box, self._listener, self._stop_fd, self.trace = box, listener, stop_fd, trace
         self._handler, self._rng, self._entry = handler, rng, entry
         self._ended: CheckFailed | None = None
@@ -351,6 +353,10 @@ class Server:
             expected = "a trace that goes on behind the window"
             raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
 
+    def cpu_s(self) -> float:
+        """Processor time that the program has used, in seconds."""
+        return self._alive(vitals.cpu_s)
+
     def threads(self) -> int:
         return self._alive(vitals.threads)
 
@@ -441,6 +447,7 @@ class Submission:
     label: str  # the check's name
     on_box: Callable[[int], None] = lambda _pid: None
     boxes: int = 0
+    rss_at_start: int = 0  # of the last box, before it loaded the submission
     lost: Lost = Lost.NO  # a box was killed with SIGKILL: the check says nothing and is taken again
 
     @contextlib.contextmanager
@@ -500,7 +507,14 @@ class Submission:
                 expect,
             )
             server = Server(
-                box, listener, stop_write, trace, handler=handler or bytes, rng=self.rng, entry=self.exercise.entry
+                box,
+                listener,
+                stop_write,
+                trace,
+                handler=handler or bytes,
+                rng=self.rng,
+                entry=self.exercise.entry,
+                rss_at_start=self.rss_at_start,
             )
             try:
                 yield server
@@ -575,6 +589,7 @@ class Submission:
             raise GraderError(
                 "The wall does not hold: " + "; ".join(f"{name}: {complaint}" for name, complaint in missing.items())
             )
+        self.rss_at_start = vitals.rss_bytes(box.pid)
         module = Path(self.exercise.submit[0]).stem
         modules = {name: text.in_("en") for name, text in self.exercise.forbidden.modules.items()}
         order = {

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 from grader import kernel, strace
 from grader.course import load_course
 from grader.errors import KitError
-from grader.sandbox import Box, BoxEnded, Canary, Limits, Lost, Wall, build_wall, raise_open_files
+from grader.sandbox import Box, BoxEnded, Canary, Limits, Lost, Wall, build_wall, library_folders, raise_open_files
 
 
 class Job(BaseModel):
@@ -79,9 +79,16 @@ def _judge(job: Job, emit: Any) -> None:
     if job.boxed and refusal:
         raise Refused(f"a private network cannot be made ({refusal})")
     canary = Canary(port=job.canary_port, abstract=job.canary_abstract, environ=job.canary_environ)
-    wall = build_wall(job.staging, boxed=job.boxed, bwrap=job.bwrap, canary=canary if job.boxed else None)
     course = load_course(job.course_root)
     exercise = course.find(job.slug)
+    wall = build_wall(
+        job.staging,
+        boxed=job.boxed,
+        bwrap=job.bwrap,
+        canary=canary if job.boxed else None,
+        # The libraries are refused by an import hook too, with a reason; but a program can remove that.
+        hidden=[job.course_root, *library_folders(exercise.forbidden.modules)],
+    )
     limits = Limits(
         memory_mb=exercise.limits.memory_mb,
         processes=exercise.limits.processes,

@@ -29,8 +29,9 @@ def swell(line: bytes) -> bytes:
 
 
 def basic(submission: Submission) -> None:
+    unforeseen = b"hello, %x" % submission.rng.getrandbits(64)
     with submission.serve(shout) as server, server.client() as client:
-        client.ask(b"hello, epoll", shout(b"hello, epoll"))
+        client.ask(unforeseen, shout(unforeseen))
         client.ask(b"", shout(b""))
         client.ask(b"  blanks belong to a line \t\r", shout(b"  blanks belong to a line \t\r"))
         client.ask(b"again", shout(b"again"))
@@ -94,8 +95,11 @@ def partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     size = sizes["big_reply"]
     request = b"%d bytes, please: " % size
     reply = swell(request) + b"\n"
+    # A program that made its buffer larger than the reply would meet no partial write: setsockopt() says yes, and does
+    # nothing.
+    inject = ["setsockopt:retval=0"] if submission.strace else []
     with (
-        submission.serve(swell, traced=True, send_buffer=8192) as server,
+        submission.serve(swell, traced=True, send_buffer=8192, inject=inject) as server,
         server.client(receive_buffer=4096) as stalled,
         server.client() as other,
     ):
@@ -164,12 +168,17 @@ def idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     with submission.serve(shout, traced=True) as server, server.crowd(sizes["crowd"]) as crowd:
         crowd.ask_each()
 
+        busy_s: list[float] = []
+
         def while_idle() -> Count:
             with server.counting() as calls:
+                began_s = server.cpu_s()
                 quiet_for(0.5)
+                busy_s.append(server.cpu_s() - began_s)
             return calls.total()
 
         budget.at_most("idle_syscalls", while_idle)
+        budget.at_most("idle_cpu", 1000 * min(busy_s))
         crowd.ask_each()
 
 

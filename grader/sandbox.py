@@ -30,7 +30,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -99,6 +99,7 @@ class Wall:
     canary: Canary | None
     uid: int | None  # the user that boxes run as, when the judge is root
     python: tuple[tuple[Path, Path], ...] = ()  # prefixes of the base interpreter, and where the judge reaches them
+    hidden: tuple[Path, ...] = ()  # folders below what a box shows that it shows empty
 
     @property
     def folder(self) -> str:
@@ -119,8 +120,11 @@ def base_interpreter() -> Path:
     return Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
 
 
-def build_wall(staging: Path, *, boxed: bool, bwrap: str, canary: Canary | None) -> Wall:
+def build_wall(staging: Path, *, boxed: bool, bwrap: str, canary: Canary | None, hidden: Sequence[Path] = ()) -> Wall:
     """Lay out the staging folder for the boxes. As root, in the judge's own mounts, make the interpreter reachable.
+
+    Args:
+        hidden: folders that a box must not show, wherever they lie: a course may lie below /usr.
 
     Raises:
         GraderError: the boxes' user cannot reach the folder or the interpreter; the message has the cure.
@@ -139,7 +143,16 @@ def build_wall(staging: Path, *, boxed: bool, bwrap: str, canary: Canary | None)
                 f"{parent} is closed to others. Set TMPDIR to a folder that everyone can reach, such as /tmp."
             )
     python = _python_prefixes(uid, staging / "python")
-    return Wall(boxed=boxed, bwrap=bwrap, staging=staging, canary=canary, uid=uid, python=python)
+    shown = (Path("/usr"), *(prefix for prefix, _ in python))
+    covered = tuple(p for p in map(Path.resolve, hidden) if any(p.is_relative_to(tree) for tree in shown))
+    return Wall(boxed=boxed, bwrap=bwrap, staging=staging, canary=canary, uid=uid, python=python, hidden=covered)
+
+
+def library_folders(modules: Iterable[str]) -> list[Path]:
+    """Where the standard library keeps these packages; a module that is one file has none."""
+    library = Path(os.__file__).parent
+    folders = (library.joinpath(*module.split(".")) for module in modules)
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def _python_prefixes(uid: int | None, below: Path) -> tuple[tuple[Path, Path], ...]:
@@ -179,6 +192,8 @@ def _options(wall: Wall, limits: Limits) -> list[str]:
     words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for prefix, reached_at in wall.python:
         words += ["--ro-bind", str(reached_at), str(prefix)]
+    for unseen in wall.hidden:
+        words += ["--size", "4096", "--tmpfs", str(unseen), "--remount-ro", str(unseen)]
     words += ["--proc", "/proc", "--dev", "/dev"]
     for name in ("inside.py", "submission", "given"):
         words += ["--ro-bind", str(wall.staging / name), f"/box/{name}"]

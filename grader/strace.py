@@ -25,6 +25,8 @@ CLONE_CALLS = frozenset({"clone", "clone3", "fork", "vfork"})
 _LINE = re.compile(r"^(?P<pid>[0-9]{1,10}) +(?P<time>[0-9]+\.[0-9]+) (?P<text>(?P<name>[a-z_0-9]+)\(.*)$")
 _STAMP = re.compile(r"^[0-9]{1,10} +(?P<time>[0-9]+\.[0-9]+) ")
 _PRINTING = re.compile(r"^writev?\((?:1|2)[,<]")
+# After one of these, descriptor 1 or 2 may be anything, a connection too.
+_OUTPUT_REPLACED = re.compile(r"^(?:dup[23]\([0-9]+, [12]\b|close\([12]\b|close_range\([0-2],)")
 _FD_SETS = re.compile(r"\[([0-9 ]*)\]")
 _POLL_COUNT = re.compile(r"^p?poll\((?:\[[^]]*\]|0x[0-9a-f]+|NULL), ([0-9]{1,10})")
 
@@ -115,8 +117,9 @@ class Window:
     calls: tuple[Call, ...]
 
     @classmethod
-    def of(cls, calls: Iterable[Call]) -> "Window":
-        kept = (c for c in calls if c.name not in ALLOCATOR_CALLS and not _PRINTING.match(c.text))
+    def of(cls, calls: Iterable[Call], *, prints: bool = True) -> "Window":
+        """Those that count. `prints`: what is written to the descriptors 1 and 2 is printed, and does not."""
+        kept = (c for c in calls if c.name not in ALLOCATOR_CALLS and not (prints and _PRINTING.match(c.text)))
         return cls(calls=tuple(kept))
 
     @property
@@ -152,6 +155,7 @@ class Trace:
         self._rest = ""
         self._calls: list[Call] = []
         self._last_s = 0.0
+        self._prints = True
 
     @property
     def size_bytes(self) -> int:
@@ -165,7 +169,9 @@ class Trace:
             data = file.read()
         self._read_bytes += len(data)
         *lines, self._rest = (self._rest + data.decode("utf-8", "replace")).split("\n")
-        self._calls += [call for line in lines if (call := _call(line))]
+        more = [call for line in lines if (call := _call(line))]
+        self._calls += more
+        self._prints = self._prints and not any(_OUTPUT_REPLACED.match(call.text) for call in more)
         if lines and (stamp := _STAMP.match(lines[-1])):
             self._last_s = float(stamp["time"])
 
@@ -177,7 +183,8 @@ class Trace:
     def between(self, since_s: float, until_s: float) -> Window:
         """The calls begun in [since_s, until_s)."""
         self._refresh()
-        return Window.of(call for call in self._calls if since_s <= call.at_s < until_s)
+        calls = (call for call in self._calls if since_s <= call.at_s < until_s)
+        return Window.of(calls, prints=self._prints)
 
 
 def now_s() -> float:

@@ -2,6 +2,7 @@
 knows nothing of boxes, checks or servers. A process that is gone is `Gone`, whatever psutil called it.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,14 @@ def children(pid: int) -> tuple[int, ...]:
         return tuple(found)
 
     return _look(pid, read)
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that it has used, exact to the nanosecond (clock_getcpuclockid(3), without its checks)."""
+    try:
+        return time.clock_gettime(~pid << 3 | 2)
+    except OSError as error:
+        raise Gone(f"process {pid} has ended") from error
 
 
 def is_stopped(pid: int) -> bool:
