@@ -140,7 +140,7 @@ def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
         source=source,
         seed=random.SystemRandom().getrandbits(32) if options["seed"] is None else options["seed"],
         machine=machine(path=_path()),
-        bwrap=find_program("bwrap", path=_path()),
+        bwrap=find_program("bwrap", path=f"/usr/bin{os.pathsep}{_path()}"),  # AppArmor's profiles name this path
         strace=find_program("strace", path=_path()),
         own=own,
         trust=options["trust"],

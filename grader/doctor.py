@@ -231,11 +231,8 @@ def machine(*, path: str = SYSTEM_PATH) -> Machine:
 
 
 def find_program(name: str, *, path: str = SYSTEM_PATH) -> str | None:
-    """The absolute path of a program, or None: a box has an empty environment.
-
-    bwrap is looked for in /usr/bin first, wherever PATH points: AppArmor's profiles name that path.
-    """
-    found = shutil.which(name, path=f"/usr/bin{os.pathsep}{path}" if name == "bwrap" else path)
+    """The absolute path of a program, or None: a box has an empty environment."""
+    found = shutil.which(name, path=path)
     return None if found is None else str(Path(found).absolute())
 
 

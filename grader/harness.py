@@ -270,6 +270,17 @@ class Server:
         if self._ended is not None:
             raise self._ended
 
+    def check_ending(self) -> None:
+        """As `check_alive`, of a program that may be about to end: what it does until it sleeps is waited for."""
+        deadline_s, spent_s = time.monotonic() + SETTLED_S, self._cpu_s()
+        while time.monotonic() < deadline_s and self._cpu_s() - spent_s < BUSY_CPU_S:
+            self.check_alive()
+            with contextlib.suppress(vitals.Gone):
+                if vitals.pulse(self.pid).sleeping:
+                    break
+            time.sleep(0.005)
+        self.check_alive()
+
     def _how_it_ended(self) -> CheckFailed:
         expected = f"{self._entry} goes on serving"
         try:
@@ -521,8 +532,7 @@ class Submission:
             except CheckFailed:
                 # A closed connection is the symptom; that the program ended is the cause, comes a moment later, and
                 # teaches more.
-                server.settle()
-                server.check_alive()
+                server.check_ending()
                 raise
 
     def run(self, scenario: Callable[..., Any], *arguments: Any) -> Any:

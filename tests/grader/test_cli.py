@@ -121,7 +121,7 @@ def test_all_exercises_are_graded_and_summed_up(course: Tiny) -> None:
         pytest.param(["--solution"], "--solution needs an exercise", id="an option without an exercise"),
         pytest.param(["--json", "-"], "--json needs an exercise", id="a report without an exercise"),
         pytest.param(["--all", "ex90"], "leave out the exercise", id="all and one"),
-        pytest.param(["--all", "--json", "-"], "--json -", id="all on one output"),
+        pytest.param(["--all", "--json", "-"], "and --json", id="all on one output"),
         pytest.param(["ex90", "--seed", "-1"], "--seed", id="a negative seed"),
         pytest.param(["ex90", "--sede", "1"], "Did you mean one of: '--keep', '--seed'?", id="no such option"),
         pytest.param(["ex90", "ex90"], "unexpected extra argument", id="two exercises"),
