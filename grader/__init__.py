@@ -3,13 +3,17 @@
 The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
 
     inside                              runs in the box, next to a student's program; imports nothing of the kit
-    course submission stubs report      files to values; they know nothing of processes
+    errors failures                     whose mistake is it; what ends a check early
+    located course submission stubs     files to values; they know nothing of processes
+    report                              the values that one grading comes to
     safetext                            bytes from a stranger to text that is safe to print
+    kernel filter                       namespaces, parent-death signals, mounts; the system call filter
     sandbox strace vitals crowd         one fact about the machine each; they do not know one another
     harness                             where these meet: what a check's author holds
+    line_server                         checks that every server of the line protocol shares
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict
     grading                             the story of one grading, seen from outside the judge
-    terminal doctor audit               readers of reports, and what proves the course
+    terminal progress doctor audit      readers of reports, and what proves the course and the machine
     cli                                 words on a command line; the only reader of the environment
 """
 
