@@ -8,8 +8,9 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     report                              the values that one grading comes to
     safetext                            bytes from a stranger to text that is safe to print
     kernel filter                       namespaces, parent-death signals, mounts; the system call filter
-    sandbox strace vitals crowd         one fact about the machine each; they do not know one another
-    harness                             where these meet: what a check's author holds
+    sandbox strace vitals crowd budgets one fact about the machine, or about a limit, each; they do not know one another
+    program                             a box, its trace and its vitals while a submission runs in it
+    harness                             where all these meet: what a check's author holds
     line_server                         checks that every server of the line protocol shares
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict
     grading                             the story of one grading, seen from outside the judge

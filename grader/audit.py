@@ -32,6 +32,7 @@ _CELL = {
     Outcome.FORBIDDEN: "X",
     Outcome.NOT_RUN: "-",
     Outcome.UNMEASURED: "?",
+    Outcome.OMITTED: "o",
 }
 
 Say = Callable[[str], None]

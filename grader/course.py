@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -136,6 +136,7 @@ class _Written(_Value):
     given: tuple[_FileName, ...] = ()
     entry: _Identifier
     forbidden: Forbidden = Forbidden()
+    allows: tuple[Literal["io_uring"], ...] = Field(default=(), description="What other exercises' boxes refuse.")
     sizes: dict[_Name, _Size] = {}
     checks: tuple[Check, ...] = Field(min_length=1)
 

@@ -26,5 +26,9 @@ class Unmeasured(Exception):
     """This machine cannot measure what the check asks for: outcome `unmeasured`, neither points nor a zero."""
 
 
+class Omitted(Exception):
+    """An optional part is not handed in: outcome `omitted`, neither points nor a zero."""
+
+
 class DeadlineReached(BaseException):
     """The check's own deadline passed: outcome `timed_out`. No `except Exception` in a check may eat it."""

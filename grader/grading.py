@@ -29,7 +29,7 @@ from grader.course import Course, Exercise
 from grader.errors import GraderError
 from grader.inside import CANARY_HOST
 from grader.judge import Job
-from grader.report import Check, Graded, Isolation, Machine, Outcome, Ungraded, scored
+from grader.report import UNCOUNTED, Check, Graded, Isolation, Machine, Ungraded, scored
 from grader.safetext import safe_text
 from grader.submission import collect
 
@@ -142,7 +142,7 @@ def _graded(order: Order, starts: Sequence[Start], seen: Sequence[Check], ignore
     return Graded(
         score=sum(check.score or 0 for check in checks),
         max_score=sum(check.points for check in checks),
-        measurable_score=sum(check.points for check in checks if check.outcome is not Outcome.UNMEASURED),
+        measurable_score=sum(check.points for check in checks if check.outcome not in UNCOUNTED),
         partial=bool(order.checks),
         official=starts[-1].isolation is Isolation.BOXED and not order.checks,
         checks=checks,

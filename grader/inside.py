@@ -10,8 +10,10 @@ Frames on the channel, both ways: four bytes of length, big endian, then JSON. T
     judge                                            box
     {"op": "start", limits, boxed, probes, canary}   {"probes": {name: complaint or ""}, "pid"}
     {"op": "load", folder, module, poison ...}       {"loaded": true} or {"problem": {...}}
-    {"op": "serve", entry, source, handler ...}      {"serving": true}, then {"returned": true} or {"problem": {...}}
-    {"op": "run", source, function, arguments}       {"value": ...} or {"problem": {...}}
+    {"op": "serve", entry, source, handler ...}      {"serving": true}, then {"returned": ...} or {"problem": {...}}
+                                                     {"stray": true}: a child of the program has returned as well
+    {"op": "run", source, function, arguments ...}   {"value": ...} or {"problem": {...}}; meanwhile, at each pause:
+    {"op": "go"}                                     {"paused": label}, sent before the judge's go
 
 A problem is {"kind": "forbidden" | "missing" | "raised", "text": one line, "trace": lines, "line": int}.
 """
@@ -317,13 +319,15 @@ def explain(error: BaseException, folder: str) -> Message:
     return problem(kind, text.strip().partition("\n")[0], rows, line)
 
 
-def load(order: Message) -> types.ModuleType:
-    """Import the submission. Its folder comes last on the path, so it can shadow nothing."""
+def load(order: Message) -> types.ModuleType | None:
+    """Import the submission, if there is one. Its folder comes last on the path, so it can shadow nothing."""
     import importlib.util
 
     poison(order["poison"])
     sys.dont_write_bytecode = True
     sys.path.extend(order["path"])
+    if not order["module"]:
+        return None
     file = os.path.join(order["folder"], order["module"] + ".py")
     spec = importlib.util.spec_from_file_location(order["module"], file)
     assert spec is not None and spec.loader is not None  # every file that ends in .py has both
@@ -342,7 +346,7 @@ def shipped(source: str, name: str) -> Any:
 
 
 class OpcodeMeter:
-    """How many opcodes of Python this process has run, for the cost of a request as a function of N.
+    """How many opcodes of Python this thread has run, for the cost of a request as a function of N.
 
     A program can switch it off (sys.settrace(None)); the judge therefore refuses counts below an honest floor.
     """
@@ -357,16 +361,26 @@ class OpcodeMeter:
 
     def start(self) -> None:
         if sys.version_info >= (3, 12):
-            monitoring = sys.monitoring
-            tool = monitoring.PROFILER_ID
-            monitoring.use_tool_id(tool, "opcodes")
-            monitoring.register_callback(tool, monitoring.events.INSTRUCTION, self._instruction)
-            monitoring.set_events(tool, monitoring.events.INSTRUCTION)
+            import _thread
+
+            monitoring, here = sys.monitoring, _thread.get_ident
+
+            def instruction(_code: types.CodeType, _offset: int, owner: int = here()) -> None:
+                if here() == owner:  # sys.monitoring sees all threads, sys.settrace one
+                    self.count += 1
+
+            monitoring.use_tool_id(monitoring.PROFILER_ID, "opcodes")
+            monitoring.register_callback(monitoring.PROFILER_ID, monitoring.events.INSTRUCTION, instruction)
+            monitoring.set_events(monitoring.PROFILER_ID, monitoring.events.INSTRUCTION)
         else:
             sys.settrace(self._frame)
 
-    def _instruction(self, _code: types.CodeType, _offset: int) -> None:
-        self.count += 1
+    def stop(self) -> None:
+        if sys.version_info >= (3, 12):
+            sys.monitoring.set_events(sys.monitoring.PROFILER_ID, 0)
+            sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
+        else:
+            sys.settrace(None)
 
     def _frame(self, frame: types.FrameType, event: str, _argument: object) -> Callable[..., Any]:
         frame.f_trace_opcodes = True
@@ -384,6 +398,7 @@ def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> 
     meter = OpcodeMeter()
     handler = meter.reply if order["meter"] else shipped(order["source"], order["handler"])
     arguments = [socket.socket(fileno=order["listen_fd"]), handler, *order["arguments"]]
+    own_pid = os.getpid()
     channel.send({"serving": True})
     if order["meter"]:
         meter.start()
@@ -391,15 +406,52 @@ def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> 
         entry(*arguments)
     except BaseException as error:
         sys.settrace(None)
-        channel.send({"problem": explain(error, order["folder"])})
+        leaves = isinstance(error, SystemExit) and not error.code
+        if os.getpid() != own_pid:  # in any other program too, a child's exception would end the child
+            if not isinstance(error, SystemExit):
+                sys.excepthook(type(error), error, error.__traceback__)
+            os._exit(0 if leaves else 1)
+        channel.send({"returned": "SystemExit"} if leaves else {"problem": explain(error, order["folder"])})
     else:
-        channel.send({"returned": True})
+        if os.getpid() == own_pid:
+            channel.send({"returned": True})
+        elif order["strays"]:
+            channel.send({"stray": True})
+    if os.getpid() != own_pid:
+        os._exit(0)
+
+
+class Room:
+    """What a scenario holds besides the submission: a way to stop for a look from outside, marks, and a meter."""
+
+    def __init__(self, channel: Channel, marks: str) -> None:
+        self._channel, self._marks = channel, marks
+
+    def pause(self, label: str) -> None:
+        """Tell the judge, and wait for its go."""
+        self._channel.send({"paused": label})
+        if self._channel.receive() is None:
+            os._exit(0)  # nobody is left to tell
+
+    def mark(self, label: str) -> None:
+        """One line in the trace: a file that is not there is asked for. `label` is [a-z0-9_]+, once a scenario."""
+        os.access(f"{self._marks}/{label}", os.F_OK)
+
+    def opcodes(self, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
+        """The opcodes of Python that this thread runs for function(*arguments), and what it returns."""
+        meter = OpcodeMeter()
+        meter.start()
+        try:
+            value = function(*arguments)
+        finally:
+            meter.stop()
+        return meter.count, value
 
 
 def run(module: types.ModuleType | None, order: Message, channel: Channel) -> None:
     try:
-        value = shipped(order["source"], order["function"])(module, *order["arguments"])
-        channel.send({"value": value})
+        scenario = shipped(order["source"], order["function"])
+        channel.send({"value": scenario(module, Room(channel, order["marks"]), *order["arguments"])})
     except BaseException as error:
         channel.send({"problem": explain(error, order["folder"])})
 

@@ -18,7 +18,7 @@ from pytest_timeout import Settings  # type: ignore[import-untyped]  # it ships 
 from grader.course import Check as CheckRule
 from grader.course import Exercise
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Crashed, DeadlineReached, ForbiddenUse, Unmeasured
+from grader.failures import CheckFailed, Crashed, DeadlineReached, ForbiddenUse, Omitted, Unmeasured
 from grader.harness import Budgets, Submission
 from grader.report import Check, Outcome
 from grader.safetext import safe_text
@@ -112,6 +112,9 @@ class JudgePlugin:
         unmet = [need for need in rule.needs if self.outcomes.get(need) in _BLOCKING]
         if unmet:
             raise _NotRun(f"needs {', '.join(unmet)}")
+        omitted = [need for need in rule.needs if self.outcomes.get(need) is Outcome.OMITTED]
+        if omitted:
+            raise Omitted(f"Optional, as is {', '.join(omitted)}.")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
@@ -215,6 +218,8 @@ def outcome_of(error: BaseException | None, name: str) -> Outcome:
             return Outcome.NOT_RUN
         case Unmeasured():
             return Outcome.UNMEASURED
+        case Omitted():
+            return Outcome.OMITTED
         case DeadlineReached():
             return Outcome.TIMED_OUT
         case ForbiddenUse():
@@ -233,7 +238,7 @@ def message_of(error: BaseException, rule: CheckRule, language: str) -> str:
     """Expected, seen, what to try; then the evidence. Text from a stranger's program is made safe to print."""
     hint = rule.hint.in_(language)
     match error:
-        case _NotRun() | Unmeasured():
+        case _NotRun() | Unmeasured() | Omitted():
             return safe_text(str(error))
         case CheckFailed(expected=expected, seen=seen, evidence=evidence):
             proof = [f"  | {safe_text(line, max_chars=200)}" for line in evidence[:_EVIDENCE_LINES]]

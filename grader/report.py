@@ -24,6 +24,10 @@ class Outcome(StrEnum):
     FORBIDDEN = "forbidden"  # a policy of the exercise was broken
     NOT_RUN = "not_run"  # what it needs did not pass
     UNMEASURED = "unmeasured"  # this machine cannot measure it: neither points nor a zero
+    OMITTED = "omitted"  # an optional part that was not handed in
+
+
+UNCOUNTED = (Outcome.UNMEASURED, Outcome.OMITTED)  # neither points nor a zero
 
 
 class Isolation(StrEnum):
@@ -64,7 +68,7 @@ class Check(_Value):
 class ScoredCheck(Check):
     """A check of a grading that reached a verdict."""
 
-    score: int | None = Field(description="Points earned; null when unmeasured.")
+    score: int | None = Field(description="Points earned; null when unmeasured or omitted.")
 
     @model_validator(mode="after")
     def _score_follows_from_the_outcome(self) -> "ScoredCheck":
@@ -75,12 +79,14 @@ class ScoredCheck(Check):
 
 
 def scored(check: Check) -> ScoredCheck:
-    """The check with what it earns: all of its points when passed, none when unmeasured, else zero."""
+    """The check with what it earns: all of its points when passed, null when it does not count, else zero."""
     return ScoredCheck(**check.model_dump(), score=_worth(check))
 
 
 def _worth(check: Check) -> int | None:
-    return {Outcome.PASSED: check.points, Outcome.UNMEASURED: None}.get(check.outcome, 0)
+    if check.outcome in UNCOUNTED:
+        return None
+    return check.points if check.outcome is Outcome.PASSED else 0
 
 
 class Machine(_Value):
@@ -126,15 +132,15 @@ class Graded(_Report):
             raise ValueError("the score is not the sum of the checks' scores")
         if self.max_score != sum(check.points for check in self.checks):
             raise ValueError("the maximum is not the sum of the checks' points")
-        measurable = (check.points for check in self.checks if check.outcome is not Outcome.UNMEASURED)
+        measurable = (check.points for check in self.checks if check.outcome not in UNCOUNTED)
         if self.measurable_score != sum(measurable):
             raise ValueError("the measurable score is not the sum of the measured checks' points")
         return self
 
     @property
     def passed(self) -> bool:
-        """Nothing failed. Unmeasured checks do not fail."""
-        return all(check.outcome in (Outcome.PASSED, Outcome.UNMEASURED) for check in self.checks)
+        """Nothing failed. What does not count does not fail."""
+        return all(check.outcome in (Outcome.PASSED, *UNCOUNTED) for check in self.checks)
 
 
 class Ungraded(_Report):

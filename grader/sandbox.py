@@ -237,6 +237,7 @@ class Box:
 
     Attributes:
         pid: the program's process, as the host numbers it.
+        first_pid: process 1 of the box, which adopts its orphans; 0 when bare.
         outermost_pid: strace's or bwrap's: killing it kills the whole box.
 
     Raises:
@@ -251,7 +252,7 @@ class Box:
         self._near.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._output = _Output()
         self._files = contextlib.ExitStack()
-        self.pid = self.uid = 0
+        self.pid = self.uid = self.first_pid = 0
         self._pidfd = self._first_pidfd = -1
         try:
             with far:
@@ -349,7 +350,8 @@ class Box:
         try:
             self._pidfd = os.pidfd_open(self.pid)
             if self._wall.boxed:
-                self._first_pidfd = os.pidfd_open(_parent_pid(self.pid))
+                self.first_pid = _parent_pid(self.pid)
+                self._first_pidfd = os.pidfd_open(self.first_pid)
         except OSError as error:
             raise BoxEnded("the program has ended") from error
         return {str(name): str(complaint) for name, complaint in complaints.items() if complaint}

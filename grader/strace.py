@@ -115,12 +115,14 @@ class Window:
     """The calls of one window, without the allocator's and without printing to the program's own output."""
 
     calls: tuple[Call, ...]
+    everything: tuple[Call, ...] = ()  # the allocator's and the printing ones too: a file can be mapped
 
     @classmethod
     def of(cls, calls: Iterable[Call], *, prints: bool = True) -> "Window":
         """Those that count. `prints`: what is written to the descriptors 1 and 2 is printed, and does not."""
-        kept = (c for c in calls if c.name not in ALLOCATOR_CALLS and not (prints and _PRINTING.match(c.text)))
-        return cls(calls=tuple(kept))
+        everything = tuple(calls)
+        kept = (c for c in everything if c.name not in ALLOCATOR_CALLS and not (prints and _PRINTING.match(c.text)))
+        return cls(calls=tuple(kept), everything=everything)
 
     @property
     def total(self) -> int:
@@ -185,6 +187,14 @@ class Trace:
         self._refresh()
         calls = (call for call in self._calls if since_s <= call.at_s < until_s)
         return Window.of(calls, prints=self._prints)
+
+    def between_marks(self, first: str, last: str) -> Window | None:
+        """The calls between two that name these paths, which no other call does. None until both are written."""
+        self._refresh()
+        places = [[n for n, call in enumerate(self._calls) if f'"{path}"' in call.text] for path in (first, last)]
+        if not all(places):
+            return None
+        return Window.of(self._calls[places[0][0] + 1 : places[1][-1]], prints=self._prints)
 
 
 def now_s() -> float:

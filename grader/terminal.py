@@ -34,6 +34,7 @@ _WORDS: Final = {
     Outcome.FORBIDDEN: ("FORBIDDEN", "bold red"),
     Outcome.NOT_RUN: ("not run", "none"),
     Outcome.UNMEASURED: ("unmeasured", "yellow"),
+    Outcome.OMITTED: ("omitted", "none"),
 }
 _WORD_COLUMNS: Final = 10  # "unmeasured"
 _NAME_COLUMNS: Final = 12  # most names of checks; a longer one pushes its title to the right

@@ -2,8 +2,10 @@
 knows nothing of boxes, checks or servers. A process that is gone is `Gone`, whatever psutil called it.
 """
 
+import contextlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -43,18 +45,54 @@ def rss_bytes(pid: int) -> int:
 
 def children(pid: int) -> tuple[int, ...]:
     """Descendants that are no zombies."""
+    return tuple(child for child, zombie in _descendants(pid) if not zombie)
 
-    def read(process: psutil.Process) -> tuple[int, ...]:
-        found = []
-        for child in process.children(recursive=True):
-            try:
-                if child.status() != psutil.STATUS_ZOMBIE:
-                    found.append(child.pid)
-            except psutil.NoSuchProcess:  # it ended between the listing and the look
-                continue
-        return tuple(found)
 
-    return _look(pid, read)
+def zombies(pid: int) -> tuple[int, ...]:
+    """Descendants that have ended and that nobody has waited for."""
+    return tuple(child for child, zombie in _descendants(pid) if zombie)
+
+
+def _descendants(pid: int) -> Iterator[tuple[int, bool]]:
+    """Children, children's children and so on, each with whether it is a zombie."""
+    for child in _look(pid, _children_of):
+        with contextlib.suppress(Gone):  # it may have ended since the listing
+            yield child, _look(child, lambda process: process.status()) == psutil.STATUS_ZOMBIE
+            yield from _descendants(child)
+
+
+def _children_of(process: psutil.Process) -> list[int]:
+    """The kernel's own list, where it keeps one (proc(5), CONFIG_PROC_CHILDREN); psutil walks through all of /proc."""
+    try:
+        tasks = list(Path("/proc", str(process.pid), "task").iterdir())
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return [child.pid for child in process.children()]
+
+
+def session(pid: int) -> int:
+    """The session that a process belongs to: those of one bare box share one."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError as error:
+        raise Gone(f"process {pid} has ended") from error
+
+
+def inner_pid(pid: int) -> int:
+    """The number that a process has in its own pid namespace, as its os.getpid() says."""
+    (numbers,) = _first(_status(Path("/proc", str(pid)), "NSpid"), pid)
+    return int(numbers.split()[-1])
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a signal has been sent to a process that blocks it: proc(5), ShdPnd."""
+    (pending,) = _first(_status(Path("/proc", str(pid)), "ShdPnd"), pid)
+    return bool(int(pending, 16) >> (number - 1) & 1)
+
+
+def switches(pid: int) -> int:
+    """How often the threads that it has now have gone to sleep so far (voluntary context switches)."""
+    return sum(int(count) for (count,) in _tasks(pid, "voluntary_ctxt_switches"))
 
 
 def cpu_s(pid: int) -> float:
@@ -80,19 +118,41 @@ class Pulse:
 
 
 def pulse(pid: int) -> Pulse:
-    """A process that waits in a system call sleeps; one that waits for a processor is runnable, and does not."""
+    """A task that waits in a system call sleeps; one that waits for a processor is runnable, and does not."""
+    wanted = ("State", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
+    looks = _tasks(pid, *wanted)
+    return Pulse(
+        sleeping=all(state[0] in "SI" for state, _, _ in looks),
+        cpu_s=cpu_s(pid),
+        switches=sum(int(voluntary) + int(other) for _, voluntary, other in looks),
+    )
 
-    def read(process: psutil.Process) -> Pulse:
-        with process.oneshot():
-            times, switches = process.cpu_times(), process.num_ctx_switches()
-            sleeping = process.status() in (psutil.STATUS_SLEEPING, psutil.STATUS_IDLE)
-        return Pulse(
-            sleeping=sleeping,
-            cpu_s=times.user + times.system,
-            switches=switches.voluntary + switches.involuntary,
-        )
 
-    return _look(pid, read)
+def _tasks(pid: int, *names: str) -> list[tuple[str, ...]]:
+    """These fields of each thread's status; psutil has the first thread's switches and state only."""
+    try:
+        folders = list(Path("/proc", str(pid), "task").iterdir())
+    except OSError as error:
+        raise Gone(f"process {pid} has ended") from error
+    found = [fields for folder in folders for fields in _status(folder, *names)]
+    _first(found, pid)
+    return found
+
+
+def _status(folder: Path, *names: str) -> list[tuple[str, ...]]:
+    """Fields of one status file, as a list of one; empty when the task has ended meanwhile."""
+    try:
+        lines = (folder / "status").read_text().splitlines()
+    except OSError:
+        return []
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    return [tuple(fields[name] for name in names)]
+
+
+def _first(found: list[tuple[str, ...]], pid: int) -> tuple[str, ...]:
+    if not found:
+        raise Gone(f"process {pid} has ended")
+    return found[0]
 
 
 # Where a sleeping task waits, by the kernel's function (proc(5), wchan), in words of the system call interface.
@@ -112,6 +172,7 @@ _WAITS = {
     "hrtimer_nanosleep": "sleep()",
     "do_nanosleep": "sleep()",
     "do_wait": "wait()",
+    "do_sigtimedwait": "sigwait()",
     "pipe_read": "a read from a pipe",
     "anon_pipe_read": "a read from a pipe",
     "pipe_write": "a write to a pipe",

@@ -5,12 +5,10 @@ there, where a test would otherwise wait for its end.
 """
 
 import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import psutil
@@ -18,47 +16,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader import harness, sandbox, vitals
-from grader.course import Budget, Text, load_course
+from grader import harness, program, sandbox, vitals
+from grader.course import Budget, Text
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured
-from grader.harness import Budgets, Count, Server, Submission, last_lines, problem, quiet_for, source_of
+from grader.failures import CheckFailed, Crashed, ForbiddenUse
+from grader.harness import Budgets, Count, Server, quiet_for, source_of
+from grader.program import last_lines, problem
 from grader.sandbox import Wall
+from handing_in import TINY, failure_of, handed_in
 
 Judged = Callable[..., Any]
 
-TINY = Path(__file__).with_name("tiny_course")
 REFERENCE = (TINY / "solutions/ex90_tiny/tiny.py").read_text()
 
 
 def shout(line: bytes) -> bytes:
     return line.upper()
-
-
-def handed_in(wall: Wall, source: str, *, strace: str | None = None, keep: Path | None = None) -> Submission:
-    """This source as a submission of the tiny exercise."""
-    (wall.staging / "submission" / "tiny.py").write_text(source)
-    shutil.copyfile(TINY / "exercises/ex90_tiny/factor.py", wall.staging / "given" / "factor.py")
-    return Submission(
-        exercise=load_course(TINY).find("ex90"),
-        wall=wall,
-        strace=strace,
-        untraceable="System calls cannot be counted here: strace is not installed.",
-        rng=Random(1),
-        keep=keep,
-        label="check",
-    )
-
-
-def failure_of(act: Callable[[], object]) -> list[Any]:
-    """How it fails: the kind, what was expected, what was seen, the evidence; else what it gives."""
-    try:
-        given = act()
-    except CheckFailed as failure:
-        return [type(failure).__name__, failure.expected, failure.seen, list(failure.evidence)]
-    except (Unmeasured, GraderError) as other:
-        return [type(other).__name__, str(other)]
-    return ["nothing", given]
 
 
 def server(body: str, *, before: str = "") -> str:
@@ -260,7 +233,7 @@ def test_a_function_that_uses_its_file_is_the_authors_mistake(function: Callable
 # --- a scenario ---------------------------------------------------------------------------------------------------
 
 
-def scale(student: Any, number: int) -> object:
+def scale(student: Any, _room: Any, number: int) -> object:
     return student.scaled(number)
 
 
@@ -454,9 +427,9 @@ def test_where_nothing_can_be_traced_counts_are_unmeasured_and_the_rest_goes_on(
 
 
 def dead_trace(wall: Wall, strace: str, disk_is_full: bool) -> list[Any]:
-    harness.SILENT_S = 1.0
+    program.SILENT_S = 1.0
     if disk_is_full:
-        harness._TRACE_ROOM_BYTES = 1 << 62
+        program._TRACE_ROOM_BYTES = 1 << 62
     with serving(wall, REFERENCE, strace=strace, traced=True) as running:
         with running.counting() as calls:
             quiet_for(0.05)
@@ -510,19 +483,19 @@ def test_a_program_that_waits_has_settled(judged: Judged) -> None:
     done, _, busy_s, sleeping = judged(settled, ASLEEP)
 
     assert (done, sleeping) == (True, True)
-    assert busy_s < harness.BUSY_CPU_S
+    assert busy_s < program.BUSY_CPU_S
 
 
 def test_settling_gives_up_on_a_program_that_never_rests(judged: Judged) -> None:
     done, spent_s, busy_s, sleeping = judged(settled, BUSY)
 
     assert (done, sleeping) == (False, False)
-    assert 0 < spent_s < harness.SETTLED_S
+    assert 0 < spent_s < program.SETTLED_S
     assert busy_s > 0
 
 
 def silent(wall: Wall, source: str) -> list[Any]:
-    harness.ASLEEP_S, harness.SILENT_S = 0.5, 1.5
+    program.ASLEEP_S, program.SILENT_S = 0.5, 1.5
     with serving(wall, source) as running, running.client() as client:
         return failure_of(lambda: client.ask(b"hello", b"HELLO"))
 
@@ -566,7 +539,7 @@ SPEAKS_AND_ENDS = server("lsock.accept()\nprint('one')\nprint('two', file=sys.st
         ),
         pytest.param(
             server("lsock.accept()"),
-            ["Crashed", "serve_tiny goes on serving", "serve_tiny returned although stop_fd is not readable", []],
+            ["Crashed", "serve_tiny goes on serving", "serve_tiny returned before it was told to", []],
             id="it returns",
         ),
     ],
@@ -605,7 +578,7 @@ def test_a_server_that_was_killed_is_gone_whatever_is_asked_of_it(judged: Judged
 
 
 def stop(wall: Wall, source: str) -> list[Any]:
-    harness.SILENT_S = 1.0
+    program.SILENT_S = 1.0
     with serving(wall, source) as running:
         return failure_of(running.stop)
 

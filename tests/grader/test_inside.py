@@ -87,14 +87,14 @@ def load(channel: Channel, folder: Path, source: str, **order: Any) -> dict[str,
 def run(channel: Channel, scenario: Callable[..., Any], *arguments: Any, folder: Path | str = "/") -> dict[str, Any]:
     source = textwrap.dedent(inspect.getsource(scenario))
     order = {"op": "run", "source": source, "function": scenario.__name__, "folder": str(folder)}
-    return asked(channel, {**order, "arguments": arguments})
+    return asked(channel, {**order, "arguments": arguments, "marks": "/mark/0"})
 
 
 # --- loading ------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_handed_in_is_imported_and_run_and_nothing_is_written_beside_it(python: str, tmp_path: Path) -> None:
-    def doubled(student: Any, number: int) -> int:
+    def doubled(student: Any, _room: Any, number: int) -> int:
         return int(student.double(number))
 
     with program(python) as channel:
@@ -115,7 +115,7 @@ def test_a_file_beside_it_shadows_no_library_and_given_files_come_first(python: 
     (handed_in / "helper.py").write_text("WHOSE = 'handed in'\n")
     (handed_in / "statistics.py").write_text("mean = 'a shadow'\n")
 
-    def origins(student: Any) -> list[str]:
+    def origins(student: Any, _room: Any) -> list[str]:
         return [student.helper.WHOSE, type(student.statistics.mean).__name__]
 
     with program(python) as channel:
@@ -155,7 +155,7 @@ def test_what_an_import_raises_is_told_in_one_line_with_the_students_own(python:
 
 
 def test_only_the_students_own_frames_are_told_and_not_too_many(python: str, tmp_path: Path) -> None:
-    def call(student: Any) -> None:
+    def call(student: Any, _room: Any) -> None:
         student.through_a_library(300)
 
     source = """
@@ -216,7 +216,7 @@ def test_all_other_libraries_can_be_imported(python: str, tmp_path: Path) -> Non
 
 
 def test_a_scenario_is_told_what_it_gives_or_why_it_does_not(python: str, tmp_path: Path) -> None:
-    def strange(_student: Any, kind: str) -> object:
+    def strange(_student: Any, _room: Any, kind: str) -> object:
         return {"bytes": b"x", "set": {1}, "text": "\ud800", "large": "x" * (1 << 20), "nothing": None}[kind]
 
     with program(python) as channel:
@@ -231,7 +231,7 @@ def test_a_scenario_is_told_what_it_gives_or_why_it_does_not(python: str, tmp_pa
 
 
 def test_the_annotations_of_a_scenario_may_name_what_stays_behind(python: str, tmp_path: Path) -> None:
-    def annotated(_student: Any, path: Path) -> Iterator[Path]:
+    def annotated(_student: Any, _room: Any, path: Path) -> Iterator[Path]:
         return path  # type: ignore[return-value]
 
     with program(python) as channel:
@@ -240,7 +240,7 @@ def test_the_annotations_of_a_scenario_may_name_what_stays_behind(python: str, t
 
 
 def test_files_that_a_submission_makes_are_its_own(python: str, tmp_path: Path) -> None:
-    def make(_student: Any, path: str) -> None:
+    def make(_student: Any, _room: Any, path: str) -> None:
         with open(path, "w"):  # noqa: PTH123  # pathlib does the same
             pass
 
@@ -252,7 +252,7 @@ def test_files_that_a_submission_makes_are_its_own(python: str, tmp_path: Path) 
 
 
 def test_limits_are_lowered_for_good_and_never_raised(python: str, tmp_path: Path) -> None:
-    def limits(_student: Any) -> list[Any]:
+    def limits(_student: Any, _room: Any) -> list[Any]:
         import resource
 
         return [resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CORE)]

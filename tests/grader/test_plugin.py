@@ -130,7 +130,7 @@ def written_course(root: Path, names: Sequence[str], checks: str, rules: Mapping
 
 def test_each_way_to_end_is_an_outcome_of_its_own(judge: Judge) -> None:
     judged = judge("""
-        from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured
+        from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, Unmeasured
 
         def test_passes():
             pass
@@ -149,6 +149,9 @@ def test_each_way_to_end_is_an_outcome_of_its_own(judge: Judge) -> None:
 
         def test_is_unmeasured():
             raise Unmeasured("There is no ruler here.")
+
+        def test_is_omitted():
+            raise Omitted("An extra part.")
     """)
 
     assert judged.broken == ""
@@ -159,7 +162,9 @@ def test_each_way_to_end_is_an_outcome_of_its_own(judge: Judge) -> None:
         "crashes": "crashed",
         "is_forbidden": "forbidden",
         "is_unmeasured": "unmeasured",
+        "is_omitted": "omitted",
     }
+    assert judged["is_omitted"].message == "An extra part."
     assert judged["passes"].message == ""
     assert judged["fails"].message == (
         "expected: a reply\nseen: silence\ntry: Think of fails.\n  | one line\n  | another"
@@ -210,10 +215,16 @@ def test_a_deadline_is_over_when_its_check_is(judge: Judge) -> None:
 def test_what_a_check_needs_decides_whether_it_runs(judge: Judge) -> None:
     judged = judge(
         """
-        from grader.failures import CheckFailed, Unmeasured
+        from grader.failures import CheckFailed, Omitted, Unmeasured
 
         def test_fails():
             raise CheckFailed(expected="this", seen="that")
+
+        def test_is_omitted():
+            raise Omitted("An extra part.")
+
+        def test_needs_the_omitted():
+            raise AssertionError("it ran")
 
         def test_is_unmeasured():
             raise Unmeasured("not here")
@@ -228,7 +239,8 @@ def test_what_a_check_needs_decides_whether_it_runs(judge: Judge) -> None:
             pass
         """,
         rules={
-            "needs_the_failed": "    needs: [fails, is_unmeasured]\n",
+            "needs_the_failed": "    needs: [fails, is_unmeasured, is_omitted]\n",
+            "needs_the_omitted": "    needs: [is_omitted]\n",
             "needs_the_not_run": "    needs: [needs_the_failed]\n",
             "needs_the_unmeasured": "    needs: [is_unmeasured]\n",
         },
@@ -236,7 +248,9 @@ def test_what_a_check_needs_decides_whether_it_runs(judge: Judge) -> None:
 
     assert judged.outcomes == {
         "fails": "failed",
+        "is_omitted": "omitted",
         "is_unmeasured": "unmeasured",
+        "needs_the_omitted": "omitted",
         "needs_the_failed": "not_run",
         "needs_the_not_run": "not_run",
         "needs_the_unmeasured": "passed",

@@ -110,7 +110,10 @@ def test_sums_that_do_not_agree_are_refused(field: str, complaint: str, by: int)
 
 @pytest.mark.parametrize(
     ("outcome", "score"),
-    [(outcome, {Outcome.PASSED: 5, Outcome.UNMEASURED: None}.get(outcome, 0)) for outcome in Outcome],
+    [
+        (outcome, {Outcome.PASSED: 5, Outcome.UNMEASURED: None, Outcome.OMITTED: None}.get(outcome, 0))
+        for outcome in Outcome
+    ],
 )
 def test_the_score_of_a_check_follows_from_its_outcome(outcome: Outcome, score: int | None) -> None:
     made = ScoredCheck.model_validate(check(outcome, score=score))
@@ -121,17 +124,16 @@ def test_the_score_of_a_check_follows_from_its_outcome(outcome: Outcome, score: 
             ScoredCheck.model_validate(check(outcome, score=wrong))
 
 
-def test_an_unmeasured_check_is_neither_points_nor_a_failure() -> None:
-    sample = SAMPLES["graded"](
-        SAMPLES["scored"]("basic", "Basic", 4), SAMPLES["scored"]("c10k", "Many", 2, Outcome.UNMEASURED)
-    )
+@pytest.mark.parametrize("outcome", [Outcome.UNMEASURED, Outcome.OMITTED])
+def test_what_does_not_count_is_neither_points_nor_a_failure(outcome: Outcome) -> None:
+    sample = SAMPLES["graded"](SAMPLES["scored"]("basic", "Basic", 4), SAMPLES["scored"]("c10k", "Many", 2, outcome))
 
     assert (sample.score, sample.measurable_score, sample.max_score) == (4, 4, 6)
     assert sample.passed
 
 
-@pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.PASSED, Outcome.UNMEASURED})
-def test_any_other_outcome_than_passed_and_unmeasured_means_that_not_all_passed(outcome: Outcome) -> None:
+@pytest.mark.parametrize("outcome", set(Outcome) - {Outcome.PASSED, Outcome.UNMEASURED, Outcome.OMITTED})
+def test_any_other_outcome_means_that_not_all_passed(outcome: Outcome) -> None:
     sample = SAMPLES["graded"](SAMPLES["scored"]("basic", "Basic", 4), SAMPLES["scored"]("many", "Many", 0, outcome))
 
     assert not sample.passed

@@ -1,0 +1,353 @@
+"""A program that runs in its box, seen from outside: is it alive, has it settled, what does it call, what does it hold.
+
+This is where a box, its trace and the vitals meet. It knows nothing of clients, scenarios or `exercise.yaml`.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from grader import strace as tracer
+from grader import vitals
+from grader.budgets import Count
+from grader.crowd import polled, wait_for
+from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured
+from grader.sandbox import Box, BoxEnded
+
+_T = TypeVar("_T")
+
+SILENT_S = 10.0  # nobody waits longer than this without any progress
+ASLEEP_S = 3.0  # nor than this for a program that sleeps through it: load keeps a program runnable, not asleep
+SETTLED_S = 3.0
+BUSY_CPU_S = 0.2
+_STILL = 4  # looks in a row, 5 ms apart, at which nothing has changed
+_RESTLESS = 40  # looks at which it slept, but had been awake since the last one: a timer wakes it, and will again
+_TRACE_ROOM_BYTES = 1 << 20  # with less room on its disk, a trace may have stopped for want of it
+
+
+def quiet_for(seconds: float) -> None:
+    """The length of a window in which nothing is asked. Not a wait for something to happen."""
+    time.sleep(seconds)
+
+
+class Calls:
+    """The system calls of one window, to be asked for when the window is over."""
+
+    def __init__(self, cut: Callable[[], tracer.Window | None]) -> None:
+        self._cut = cut
+        self._window: tracer.Window | None = None
+
+    def _calls(self) -> tracer.Window | None:
+        if self._window is None:
+            self._window = self._cut()
+        return self._window
+
+    def total(self) -> Count:
+        """All system calls, without the allocator's and without what the program prints."""
+        window = self._calls()
+        return Count(value=None) if window is None else Count(value=window.total, evidence=tuple(window.evidence()))
+
+    def of(self, *names: str) -> Count:
+        """The calls with these names."""
+        window = self._calls()
+        if window is None:
+            return Count(value=None)
+        return Count(value=window.count(*names), evidence=tuple(window.evidence(names)))
+
+    def fds_handed_over(self) -> Count:
+        """Descriptors handed to the kernel to be watched: select sets, poll arrays, epoll_ctl."""
+        window = self._calls()
+        if window is None:
+            return Count(value=None)
+        names = ("epoll_ctl", *tracer.READINESS_CALLS)
+        return Count(value=window.fds_handed_over(), evidence=tuple(window.evidence(names)))
+
+    def seen(self, names: Sequence[str]) -> dict[str, str]:
+        """Which of these calls were made, each with one line of the trace."""
+        window = self._calls()
+        return {} if window is None else {call.name: call.text for call in window.calls if call.name in names}
+
+    def everything(self) -> tuple[tracer.Call, ...] | None:
+        """Each call, the allocator's too, in the order they were begun; None where nothing can be traced."""
+        window = self._calls()
+        return None if window is None else window.everything
+
+
+class Program:
+    """A submission that runs in its box. `trace` is None when it is not traced."""
+
+    def __init__(self, box: Box, trace: tracer.Trace | None, *, entry: str, goes_on: str) -> None:
+        self.trace = trace
+        self._box, self._entry, self._goes_on = box, entry, goes_on
+        self._ended: CheckFailed | None = None
+        self._pulse: tuple[vitals.Pulse, ...] = ()
+        self._pulse_since_s = 0.0
+
+    @property
+    def pid(self) -> int:
+        """The main process, as the host numbers it."""
+        return self._box.pid
+
+    # --- waiting
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition that the program brings about; polled, as the kernel has no event for it."""
+        wait_for(polled(condition), self.watch)
+
+    def watch(self, silent_s: float) -> None:
+        """Raise when waiting has become pointless: the program ended, sleeps through it, or nothing comes for long."""
+        self.check_alive()
+        if silent_s < ASLEEP_S / 3:
+            self._pulse = ()
+            return
+        with contextlib.suppress(vitals.Gone):
+            pulse = tuple(vitals.pulse(pid) for pid in self.processes())
+            now_s = time.monotonic()
+            if pulse != self._pulse or not all(beat.sleeping for beat in pulse):
+                self._pulse, self._pulse_since_s = pulse, now_s
+            elif now_s - self._pulse_since_s > ASLEEP_S:
+                place = vitals.waits_in(self.pid)
+                raise CheckFailed(
+                    expected="an answer", seen=f"nothing: the program sleeps{f' in {place}' if place else ''}"
+                )
+        if silent_s > SILENT_S:
+            raise CheckFailed(expected="an answer", seen=f"nothing for {SILENT_S:.0f} seconds, while the program runs")
+
+    def check_alive(self) -> None:
+        """Raise what ended it, with the program's last words, when it has ended or said what it was not asked for."""
+        if self._ended is None and (self._box.has_message() or not self._box.alive):
+            self._ended = self._how_it_ended()
+        if self._ended is not None:
+            raise self._ended
+
+    def check_ending(self) -> None:
+        """As `check_alive`, of a program that may be about to end: what it does until it sleeps is waited for."""
+        deadline_s, spent_s = time.monotonic() + SETTLED_S, self._cpu_s()
+        while time.monotonic() < deadline_s and self._cpu_s() - spent_s < BUSY_CPU_S:
+            self.check_alive()
+            with contextlib.suppress(vitals.Gone):
+                if vitals.pulse(self.pid).sleeping:
+                    break
+            time.sleep(0.005)
+        self.check_alive()
+
+    def _how_it_ended(self) -> CheckFailed:
+        try:
+            message = self._box.receive(5.0)
+        except (BoxEnded, TimeoutError):
+            return Crashed(
+                expected=self._goes_on,
+                seen=f"the program ended with {self._box.ended_by()}",
+                evidence=last_lines(self._box.output()),
+            )
+        if "problem" in message:
+            return problem(message["problem"], f"{self._entry} raised", self._goes_on)
+        return self._unasked(message)
+
+    def _unasked(self, message: Mapping[str, Any]) -> CheckFailed:
+        """What a message means that nobody waits for."""
+        return Crashed(expected=self._goes_on, seen=f"the program says {', '.join(message)[:80]!r}")
+
+    def settle(self) -> bool:
+        """Wait until the program has nothing left to do: it sleeps, and its trace has stopped growing.
+
+        A program that is never done is left alone when it has used more than `BUSY_CPU_S`, or when a timer wakes it
+        again and again: its counts will tell. Neither is a time of the clock, which a busy machine adds to.
+        """
+        deadline_s, still, restless, size = time.monotonic() + SETTLED_S, 0, 0, -1
+        spent_s = self._cpu_s()
+        while still < _STILL and time.monotonic() < deadline_s:
+            self.check_alive()
+            with contextlib.suppress(vitals.Gone):
+                now = self.trace.size_bytes if self.trace else 0
+                asleep = all(vitals.pulse(pid).sleeping for pid in self.processes())
+                restless += asleep and now != size
+                still, size = (still + 1 if asleep and now == size else 0), now
+            never = restless > _RESTLESS or (not still and self._cpu_s() - spent_s > BUSY_CPU_S)
+            if never and self._has_no_work():
+                return False
+            time.sleep(0.005)
+        return still >= _STILL
+
+    def _has_no_work(self) -> bool:
+        """Whether nothing waits for the program that would explain why it is awake."""
+        return True
+
+    def busy_s(self) -> float:
+        """Processor time that the program uses, in seconds, before it sleeps for the first time; it is stopped early.
+
+        Not seconds of a clock: a program that sleeps when nothing is ready uses next to none on any machine.
+        """
+        before_s = self._cpu_s()
+        self.settle()
+        return self._cpu_s() - before_s
+
+    def _cpu_s(self) -> float:
+        with contextlib.suppress(vitals.Gone):
+            return vitals.pulse(self.pid).cpu_s
+        return 0.0
+
+    # --- measuring
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[Calls]:
+        """Count the system calls of the whole box from one settled moment to another.
+
+        The last calls that the block causes are waited for. A program that never settles has no last one: then the
+        window ends with the block.
+        """
+        self.settle()
+        since_s = until_s = tracer.now_s()
+
+        def cut() -> tracer.Window | None:
+            if self.trace is None:
+                return None
+            self._bracket(self.trace, until_s)
+            return self.trace.between(since_s, until_s)
+
+        yield Calls(cut)
+        ended_s = tracer.now_s()
+        until_s = tracer.now_s() if self.settle() else ended_s
+
+    def _bracket(self, trace: tracer.Trace, until_s: float) -> None:
+        """Make sure that the trace goes on behind a window, or the window proves nothing.
+
+        Raises:
+            CheckFailed: the program has ended, or the trace does not go on: it must not choose to be unmeasured.
+            Unmeasured: the trace has stopped because the disk is full.
+        """
+        if trace.reaches(until_s):
+            return
+        try:
+            with self.stopped():  # strace writes the stop down, and no program can block, catch or ignore it: signal(7)
+                self.wait_until(lambda: trace.reaches(until_s))
+        except CheckFailed as failure:
+            _require_room(trace, failure)
+            expected = "a trace that goes on behind the window"
+            raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
+
+    def cpu_s(self) -> float:
+        """Processor time that the program has used, in seconds."""
+        return self._alive(vitals.cpu_s)
+
+    def threads(self) -> int:
+        return self._alive(vitals.threads)
+
+    def open_fds(self) -> int:
+        return self._alive(vitals.open_fds)
+
+    def rss_bytes(self) -> int:
+        return self._alive(vitals.rss_bytes)
+
+    def switches(self) -> int:
+        """How often the threads that it has now have gone to sleep so far."""
+        return self._alive(vitals.switches)
+
+    def children(self) -> tuple[int, ...]:
+        """Descendants of the main process that are no zombies."""
+        return self._alive(vitals.children)
+
+    def zombies(self) -> int:
+        """Descendants that have ended, and that nobody has waited for."""
+        return len(self._alive(vitals.zombies))
+
+    def processes(self) -> tuple[int, ...]:
+        """All living processes of the program, the main one first, orphans too; as the host numbers them.
+
+        Raises:
+            vitals.Gone: all have ended.
+        """
+        if self._box.first_pid:
+            others = vitals.children(self._box.first_pid)
+        else:  # bare: an orphan is the judge's child, in the session that the box was started in
+            session = self._box.outermost_pid
+            ours = (pid for pid in vitals.children(os.getpid()) if _session(pid) == session)
+            others = tuple(
+                pid for pid in ours if pid != session or pid == self.pid
+            )  # the session's first may be strace
+        return tuple(sorted(others, key=lambda pid: pid != self.pid))
+
+    def _alive(self, look: Callable[[int], _T]) -> _T:
+        try:
+            return look(self.pid)
+        except (vitals.Gone, ProcessLookupError) as gone:
+            self.check_alive()
+            raise Crashed(expected=self._goes_on, seen=str(gone)) from gone
+
+    # --- interfering
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop the program with SIGSTOP for the length of the block, so that work queues up; then SIGCONT."""
+        self._alive(lambda _pid: self._box.send_signal(signal.SIGSTOP))
+        try:
+            self.wait_until(lambda: self._alive(vitals.is_stopped))
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                self._box.send_signal(signal.SIGCONT)
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return vitals.session(pid)
+    except vitals.Gone:
+        return None
+
+
+def marked(program: Program, trace: tracer.Trace, first: str, last: str) -> tracer.Window:
+    """The window between two marks that the program has passed.
+
+    Raises:
+        CheckFailed: they are not in the trace: the program must not choose to be unmeasured.
+        Unmeasured: the trace has stopped because the disk is full.
+    """
+    found: list[tracer.Window] = []
+
+    def written() -> bool:
+        window = trace.between_marks(first, last)
+        found.extend([window] if window else [])
+        return bool(found)
+
+    try:
+        program.wait_until(written)
+    except CheckFailed as failure:
+        _require_room(trace, failure)
+        raise CheckFailed(
+            expected="a trace of what the scenario did", seen="none", evidence=failure.evidence
+        ) from failure
+    return found[0]
+
+
+def _require_room(trace: tracer.Trace, failure: CheckFailed) -> None:
+    """A trace that stops for want of room on the disk is nobody's fault.
+
+    Raises:
+        Unmeasured: there is none.
+    """
+    if shutil.disk_usage(trace.path.parent).free < _TRACE_ROOM_BYTES:
+        raise Unmeasured("The disk is full, so the trace stops before the end of the window.") from failure
+
+
+def problem(found: Any, what: str, expected: str) -> CheckFailed:
+    """What a box says went wrong, as the failure that it is. The words come from a stranger."""
+    if not isinstance(found, dict):
+        return Crashed(expected=expected, seen="the program garbled its last words")
+    kind, text = found.get("kind"), str(found.get("text", ""))
+    rows = found.get("trace", [])
+    trace = [str(row) for row in rows[:12]] if isinstance(rows, list) else []
+    match kind:
+        case "forbidden":
+            return ForbiddenUse(expected="a solution without it", seen=text, evidence=trace)
+        case "missing":
+            return CheckFailed(expected=expected, seen=text)
+        case _:
+            return Crashed(expected=expected, seen=f"{what} {text}", evidence=trace)
+
+
+def last_lines(output: bytes, count: int = 5) -> list[str]:
+    return [f"printed: {line}" for line in output.decode("utf-8", "backslashreplace").splitlines()[-count:]]

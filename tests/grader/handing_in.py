@@ -1,0 +1,41 @@
+"""What tests of the harness share: a source as a submission of the tiny exercise, and how a check on it fails."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from grader.course import load_course
+from grader.errors import GraderError
+from grader.failures import CheckFailed, Unmeasured
+from grader.harness import Submission
+from grader.sandbox import Wall
+
+TINY = Path(__file__).with_name("tiny_course")
+
+
+def handed_in(wall: Wall, source: str, *, strace: str | None = None, keep: Path | None = None) -> Submission:
+    """This source as a submission of the tiny exercise."""
+    (wall.staging / "submission" / "tiny.py").write_text(source)
+    shutil.copyfile(TINY / "exercises/ex90_tiny/factor.py", wall.staging / "given" / "factor.py")
+    return Submission(
+        exercise=load_course(TINY).find("ex90"),
+        wall=wall,
+        strace=strace,
+        untraceable="System calls cannot be counted here: strace is not installed.",
+        rng=Random(1),
+        keep=keep,
+        label="check",
+    )
+
+
+def failure_of(act: Callable[[], object]) -> list[Any]:
+    """How it fails: the kind, what was expected, what was seen, the evidence; else what it gives."""
+    try:
+        given = act()
+    except CheckFailed as failure:
+        return [type(failure).__name__, failure.expected, failure.seen, list(failure.evidence)]
+    except (Unmeasured, GraderError) as other:
+        return [type(other).__name__, str(other)]
+    return ["nothing", given]

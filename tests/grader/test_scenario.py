@@ -1,0 +1,365 @@
+"""A scenario in a real box: its pauses, its marks, its meter; and a server's processes, for those that have several."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from grader import program, vitals
+from grader.harness import quiet_for
+from grader.sandbox import Wall
+from grader.strace import CLONE_CALLS
+from handing_in import failure_of, handed_in
+
+Judged = Callable[..., Any]
+
+
+def shout(line: bytes) -> bytes:
+    return line.upper()
+
+
+# --- pauses -------------------------------------------------------------------------------------------------------
+
+
+def two_pauses(student: Any, room: Any) -> list[object]:
+    import threading
+
+    gate = threading.Event()
+    held = [threading.Thread(target=gate.wait) for _ in range(3)]
+    for thread in held:
+        thread.start()
+    room.pause("held")
+    gate.set()
+    for thread in held:
+        thread.join()
+    room.pause("free")
+    return [student.scaled(21), threading.active_count()]
+
+
+SCALES = "def scaled(number):\n    return 2 * number\n"
+
+
+def looked_at(wall: Wall) -> list[Any]:
+    with handed_in(wall, SCALES).running(two_pauses) as run:
+        run.until("held")
+        held = run.threads()
+        slept = run.switches()
+        run.until("free")
+        return [held, run.threads(), slept > 0, run.result()]
+
+
+def test_a_scenario_waits_at_its_pauses_for_a_look_from_outside(judged: Judged) -> None:
+    assert judged(looked_at) == [4, 1, True, [42, 1]]
+
+
+def passed(wall: Wall) -> object:
+    return handed_in(wall, SCALES).run(two_pauses)
+
+
+def test_pauses_that_nobody_waits_for_are_passed(judged: Judged) -> None:
+    assert judged(passed) == [42, 1]
+
+
+def never_there(student: Any, room: Any) -> object:
+    return student.scaled(1)
+
+
+def waits_for(wall: Wall, source: str) -> list[Any]:
+    program.ASLEEP_S, program.SILENT_S = 0.5, 1.0
+    with handed_in(wall, source).running(never_there) as run:
+        return failure_of(lambda: run.until("held"))
+
+
+@pytest.mark.parametrize(
+    ("body", "failure"),
+    [
+        pytest.param(
+            "return 1",
+            ["GraderError", "A check waits for the pause 'held' of its scenario, which says ['value']."],
+            id="it is over",
+        ),
+        pytest.param(
+            "raise OSError('no')",
+            [
+                "Crashed",
+                "the scenario runs to its end",
+                "it raised OSError: no",
+                ["tiny.py:4 in scaled: raise OSError('no')"],
+            ],
+            id="it raises",
+        ),
+        pytest.param(
+            "threading.Lock().acquire() and threading.Semaphore(0).acquire()",
+            ["CheckFailed", "an answer", "nothing: the program sleeps in a lock", []],
+            id="it is locked",
+        ),
+        pytest.param(
+            "while True: pass",
+            ["CheckFailed", "the scenario runs to its end", "no end after 1 seconds of processor time", []],
+            id="it spins",
+        ),
+        pytest.param(
+            "print('bye', flush=True)\n    os._exit(4)",
+            [
+                "Crashed",
+                "the scenario runs to its end",
+                "the program ended with exit status 4",
+                ["printed: bye"],
+            ],
+            id="it ends",
+        ),
+        pytest.param(
+            "os.write(int(sys.argv[1]), bytes([0, 0, 0, 9]) + b'{\"no\": 1}')\n    threading.Semaphore(0).acquire()",
+            ["Crashed", "the scenario runs to its end", "the program says 'no'", []],
+            id="it garbles",
+        ),
+    ],
+)
+def test_a_pause_that_never_comes_is_told_by_its_cause(judged: Judged, body: str, failure: list[Any]) -> None:
+    source = f"import os, sys, threading\n\ndef scaled(number):\n    {body}\n"
+
+    assert judged(waits_for, source) == failure
+
+
+# --- marks --------------------------------------------------------------------------------------------------------
+
+
+def marks_calls(student: Any, room: Any, count: int) -> None:
+    import os
+
+    os.getuid()
+    room.mark("begin")
+    for _ in range(count):
+        student.scaled(1)
+    room.mark("end")
+    os.getuid()
+
+
+def marked_window(wall: Wall, source: str, strace: str) -> list[Any]:
+    with handed_in(wall, source, strace=strace).running(marks_calls, 30, traced=True) as run:
+        run.result()
+        calls = run.between("begin", "end")
+        everything = calls.everything() or ()
+        return [calls.total().value, calls.of("getppid").value, sorted({call.name for call in everything})]
+
+
+def test_marks_cut_a_window_exactly(judged: Judged, strace: str) -> None:
+    source = "import os, mmap\n\ndef scaled(number):\n    os.getppid()\n    mmap.mmap(-1, 1 << 20).close()\n"
+
+    total, called, names = judged(marked_window, source, strace)
+
+    assert (total, called) == (30, 30)
+    assert {"getppid", "mmap", "munmap"} <= set(names)
+
+
+def unmarked_window(wall: Wall) -> list[Any]:
+    with handed_in(wall, SCALES).running(marks_calls, 3, traced=True) as run:
+        run.result()
+        calls = run.between("begin", "end")
+        return [calls.total().value, calls.everything()]
+
+
+def test_without_strace_a_window_between_marks_is_not_measured(judged: Judged) -> None:
+    assert judged(unmarked_window) == [None, None]
+
+
+def wrong_mark(wall: Wall, strace: str) -> list[Any]:
+    program.ASLEEP_S = 0.3
+    with handed_in(wall, SCALES, strace=strace).running(marks_calls, 3, traced=True) as run:
+        run.result()
+        return failure_of(lambda: run.between("begin", "nowhere").total())
+
+
+def test_a_mark_that_is_not_in_the_trace_is_a_failure_and_never_unmeasured(judged: Judged, strace: str) -> None:
+    assert judged(wrong_mark, strace)[:3] == ["CheckFailed", "a trace of what the scenario did", "none"]
+
+
+# --- the meter ----------------------------------------------------------------------------------------------------
+
+
+def metered(student: Any, room: Any) -> list[object]:
+    def rounds(count: int) -> str:
+        for _ in range(count):
+            student.scaled(1)
+        return "done"
+
+    first, value = room.opcodes(rounds, 10)
+    second, _ = room.opcodes(rounds, 10)
+    more, _ = room.opcodes(rounds, 110)
+    return [value, first == second, (more - first) / 100]
+
+
+def meter(wall: Wall) -> object:
+    return handed_in(wall, SCALES).run(metered)
+
+
+def test_opcodes_are_counted_exactly_and_in_proportion(judged: Judged) -> None:
+    value, same, per_round = judged(meter)
+
+    assert (value, same) == ("done", True)
+    assert 5 < per_round < 30
+
+
+def metered_beside_a_thread(_student: Any, room: Any) -> int:
+    import threading
+
+    over = threading.Event()
+
+    def busy() -> None:
+        while not over.is_set():
+            pass
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    count, _ = room.opcodes(over.wait, 0.2)
+    over.set()
+    thread.join()
+    return int(count)
+
+
+def meter_beside_a_thread(wall: Wall) -> object:
+    return handed_in(wall, SCALES).run(metered_beside_a_thread)
+
+
+def test_opcodes_of_other_threads_do_not_count(judged: Judged) -> None:
+    assert judged(meter_beside_a_thread) < 500
+
+
+# --- a box without a submission -----------------------------------------------------------------------------------
+
+
+def who_is_there(student: Any, _room: Any, number: int) -> list[object]:
+    import factor  # type: ignore[import-not-found]  # given in the box
+
+    return [student, factor.FACTOR, number]
+
+
+def alone(wall: Wall) -> list[Any]:
+    submission = handed_in(wall, "raise SystemExit('never loaded')")
+    return [submission.on_this_machine(who_is_there, 7), failure_of(lambda: submission.on_this_machine(never_there))]
+
+
+def test_what_a_machine_can_do_is_asked_without_the_submission(judged: Judged) -> None:
+    found, failure = judged(alone)
+
+    assert found == [None, 2, 7]
+    assert failure[0] == "GraderError"
+    assert "A box without a submission fails" in failure[1]
+
+
+# --- a server with several processes ------------------------------------------------------------------------------
+
+
+FORKS = """
+import os, signal, time
+
+def serve_tiny(lsock, handler, stop_fd):
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            BODY
+        children.append(child)
+    lsock.accept()
+    if END:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+"""
+PAUSES = FORKS.replace("BODY", "signal.pause()").replace("END", "True")
+
+
+def its_processes(wall: Wall, strace: str | None) -> list[Any]:
+    with handed_in(wall, PAUSES, strace=strace).serve(shout, traced=True) as server:
+        server.wait_until(lambda: len(server.processes()) == 4)
+        first, *workers = server.processes()
+        numbers = [vitals.inner_pid(pid) for pid in server.processes()]
+        server.kill(workers[0])
+        server.wait_until(lambda: server.zombies() == 1)
+        left = len(server.processes())
+        server.kill(workers[0])  # nobody, by now
+        with server.counting() as calls:
+            quiet_for(0.1)
+        idle = calls.of(*CLONE_CALLS).value
+        with server.client():
+            server.returned("when a client comes")
+        return [first == server.pid, len(set(numbers)), left, idle, server.zombies(), len(server.processes())]
+
+
+@pytest.mark.parametrize("boxed", [True, False], ids=["boxed", "bare"])
+def test_processes_of_a_program_are_seen_killed_and_counted(judged: Judged, strace: str, boxed: bool) -> None:
+    assert judged(its_processes, strace, boxed=boxed) == [True, 4, 3, 0, 0, 1]
+
+
+ORPHANS = FORKS.replace("BODY", "os.fork() and os._exit(0); signal.pause()").replace("END", "False")
+
+
+def its_orphans(wall: Wall) -> list[Any]:
+    with handed_in(wall, ORPHANS).serve(shout) as server:
+        server.wait_until(lambda: server.zombies() == 3 and len(server.processes()) == 4)
+        return [server.processes()[0] == server.pid, len(server.children())]
+
+
+@pytest.mark.parametrize("boxed", [True, False], ids=["boxed", "bare"])
+def test_orphans_belong_to_the_program_too(judged: Judged, boxed: bool) -> None:
+    assert judged(its_orphans, boxed=boxed) == [True, 0]
+
+
+LEAVES = """
+import os, sys, time
+
+def serve_tiny(lsock, handler, stop_fd):
+    child = os.fork()
+    if child == 0:
+        BODY
+    os.waitpid(child, 0)
+    lsock.accept()
+    sys.exit(0)
+"""
+
+
+def after_a_child(wall: Wall, body: str) -> list[Any]:
+    with handed_in(wall, LEAVES.replace("BODY", body)).serve(shout) as server:
+        server.settle()
+        with server.client():
+            return failure_of(lambda: server.returned("when a client comes"))
+
+
+@pytest.mark.parametrize(
+    "body", ["sys.exit(0)", "sys.exit(1)", "raise ValueError('a child of its own')", "os._exit(0)"]
+)
+def test_a_child_that_exits_or_raises_ends_alone_and_sys_exit_is_a_return(judged: Judged, body: str) -> None:
+    assert judged(after_a_child, body) == ["nothing", None]
+
+
+def test_a_child_that_returns_into_its_callers_code_is_told(judged: Judged) -> None:
+    failure = judged(a_stray)
+
+    assert failure[:3] == [
+        "CheckFailed",
+        "a child process never leaves serve_tiny: it ends there",
+        "a child process returned from serve_tiny, and went on in its caller's code",
+    ]
+
+
+def a_stray(wall: Wall) -> list[Any]:
+    def check() -> None:
+        with handed_in(wall, LEAVES.replace("BODY", "return")).serve(shout) as server:
+            server.wait_until(lambda: False)
+
+    return failure_of(check)
+
+
+def another_entry(wall: Wall) -> list[Any]:
+    reading, writing = os.pipe()
+    source = "import os\n\ndef other(lsock, handler, fd):\n    os.write(fd, b'here')\n    lsock.accept()\n"
+    submission = handed_in(wall, source)
+    with submission.serve(shout, entry="other", arguments=[writing], pass_fds=[writing]) as server:
+        server.signal(signal.SIGCONT)
+        return [os.read(reading, 4).decode()]
+
+
+def test_another_entry_function_and_more_descriptors_can_be_asked_for(judged: Judged) -> None:
+    assert judged(another_entry) == ["here"]
