@@ -38,7 +38,7 @@ test: dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest -n 4 --dist loadgroup
 	$(BIN)/grade audit --quick
 
 bench: core

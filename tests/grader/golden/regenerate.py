@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from grader import report, terminal
-from grader.report import Check, Graded, Isolation, Machine, Measurement, Outcome, ScoredCheck, Ungraded
+from grader.report import UNCOUNTED, Check, Graded, Isolation, Machine, Measurement, Outcome, ScoredCheck, Ungraded
 
 GOLDEN = Path(__file__).parent
 SCHEMA = Path(report.__file__).with_name("schemas") / "report-1.json"
@@ -22,7 +22,7 @@ RUN = {"exercise": "ex03_epoll", "seed": 20_250_901, "kit_version": "0.1.0", "ch
 
 
 def scored(name: str, title: str, points: int, outcome: Outcome = Outcome.PASSED, **more: object) -> ScoredCheck:
-    score = {Outcome.PASSED: points, Outcome.UNMEASURED: None, Outcome.OMITTED: None}.get(outcome, 0)
+    score = None if outcome in UNCOUNTED else points if outcome is Outcome.PASSED else 0
     fields = {"name": name, "title": title, "points": points, "outcome": outcome, "score": score, "duration_s": 0.25}
     return ScoredCheck.model_validate(fields | more)
 
@@ -35,7 +35,7 @@ def graded(*checks: ScoredCheck, **more: object) -> Graded:
         "machine": MACHINE,
         "score": sum(check.score or 0 for check in checks),
         "max_score": sum(check.points for check in checks),
-        "measurable_score": sum(check.points for check in checks if check.outcome is not Outcome.UNMEASURED),
+        "measurable_score": sum(check.points for check in checks if check.outcome not in UNCOUNTED),
         "checks": checks,
     }
     return Graded.model_validate(RUN | fields | more)
