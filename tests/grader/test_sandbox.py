@@ -44,9 +44,9 @@ def proven_box(wall: Wall, **options: Any) -> Box:
 
 
 def tell(box: Box, function: Callable[..., Any], *arguments: Any) -> None:
-    """Have a function run inside the box, where it stands alone; its first argument is no module here."""
-    source = textwrap.dedent(inspect.getsource(function))
-    box.send({"op": "run", "source": source, "function": function.__name__, "arguments": arguments, "folder": "/box"})
+    """Have a function run inside the box, where it stands alone; it gets no module, and a room that nobody uses."""
+    order = {"op": "run", "source": textwrap.dedent(inspect.getsource(function)), "function": function.__name__}
+    box.send({**order, "arguments": arguments, "folder": "/box", "marks": "/mark/0"})
 
 
 def ask(box: Box, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -194,7 +194,7 @@ def test_a_box_that_ends_before_it_speaks_has_not_started(judged: Judged) -> Non
 # --- what goes in -------------------------------------------------------------------------------------------------
 
 
-def open_descriptors(_student: Any) -> dict[int, str]:
+def open_descriptors(_student: Any, _room: Any) -> dict[int, str]:
     import os
 
     found = {}
@@ -244,7 +244,7 @@ def test_every_process_around_the_program_has_an_empty_environment(judged: Judge
     assert "JUDGED_SECRET" not in program
 
 
-def limits_inside(_student: Any) -> dict[str, Any]:
+def limits_inside(_student: Any, _room: Any) -> dict[str, Any]:
     import resource
 
     found: dict[str, Any] = {}
@@ -272,7 +272,7 @@ def test_limits_are_as_asked_and_cannot_be_raised(judged: Judged) -> None:
     assert asked["FSIZE"] == 8 * 1024 * 1024
 
 
-def fill_up(_student: Any, folder: str) -> tuple[int, str]:
+def fill_up(_student: Any, _room: Any, folder: str) -> tuple[int, str]:
     import os
     from pathlib import Path
 
@@ -302,7 +302,7 @@ def room_in(wall: Wall, folder: str) -> Any:
 # --- what comes out -----------------------------------------------------------------------------------------------
 
 
-def print_much(_student: Any, kilobytes: int) -> str:
+def print_much(_student: Any, _room: Any, kilobytes: int) -> str:
     import os
 
     for _ in range(kilobytes):
@@ -329,7 +329,7 @@ def test_a_little_that_is_printed_is_kept_whole(judged: Judged) -> None:
     assert judged(printed, 2)[1] == 2048
 
 
-def say_raw(_student: Any, frame: str, size: int | None) -> None:
+def say_raw(_student: Any, _room: Any, frame: str, size: int | None) -> None:
     """Write a frame of one's own on the channel, its text repeated where `*` says so; then end."""
     import os
     import struct
@@ -378,7 +378,7 @@ def test_only_a_whole_small_json_object_is_a_message(judged: Judged, frame: str,
     assert judged(raw_answer, frame, size) == said
 
 
-def say_bytes(_student: Any, hexadecimal: str) -> None:
+def say_bytes(_student: Any, _room: Any, hexadecimal: str) -> None:
     import os
     import sys
     import time
@@ -402,7 +402,7 @@ def test_what_does_not_come_to_its_end_in_time_is_a_timeout(judged: Judged, said
     assert judged(waited, said) == "nothing came"
 
 
-def trickle(_student: Any) -> None:
+def trickle(_student: Any, _room: Any) -> None:
     import os
     import sys
     import time
@@ -427,7 +427,7 @@ def trickled(wall: Wall) -> str:
             return "nothing came"
 
 
-def pass_descriptors(_student: Any) -> None:
+def pass_descriptors(_student: Any, _room: Any) -> None:
     import os
     import socket
     import struct
@@ -454,7 +454,7 @@ def test_a_judge_takes_no_descriptors_from_a_box(judged: Judged) -> None:
     assert after == before
 
 
-def say_and_wait(_student: Any, released: int) -> str:
+def say_and_wait(_student: Any, _room: Any, released: int) -> str:
     import os
 
     os.read(released, 1)
@@ -499,7 +499,7 @@ def test_a_message_or_the_end_can_be_seen_without_taking_it(judged: Judged) -> N
 # --- how it ends --------------------------------------------------------------------------------------------------
 
 
-def become_a_daemon(_student: Any, keep_output: bool) -> None:
+def become_a_daemon(_student: Any, _room: Any, keep_output: bool) -> None:
     """Fork twice, leave the session, ignore signals, and tell the grandchild's start on the channel."""
     import os
     import signal
@@ -548,7 +548,7 @@ def test_leaving_a_traced_box_ends_a_daemon_too(judged: Judged, strace: str) -> 
     assert left == 0
 
 
-def end_by(_student: Any, how: str) -> str:
+def end_by(_student: Any, _room: Any, how: str) -> str:
     import ctypes
     import os
     import signal
@@ -622,7 +622,7 @@ def last_words(wall: Wall) -> str:
             return box.output().decode()[-25:]
 
 
-def print_and_end(_student: Any) -> None:
+def print_and_end(_student: Any, _room: Any) -> None:
     import os
 
     os.write(1, b"x" * 60_000 + b"\nthese are my last words\n")
@@ -695,7 +695,7 @@ def test_a_box_that_cannot_be_started_is_no_verdict_and_leaves_nothing_open(
     assert judged(not_started, without) == [reason, 0]
 
 
-def read_text(_student: Any, path: str) -> str:
+def read_text(_student: Any, _room: Any, path: str) -> str:
     with open(path) as file:  # noqa: PTH123  # pathlib does the same
         return file.read()
 
