@@ -263,13 +263,15 @@ class Program:
         """
         if self._box.first_pid:
             others = vitals.children(self._box.first_pid)
-        else:  # bare: an orphan is the judge's child, in the session that the box was started in
-            session = self._box.outermost_pid
-            ours = (pid for pid in vitals.children(os.getpid()) if _session(pid) == session)
-            others = tuple(
-                pid for pid in ours if pid != session or pid == self.pid
-            )  # the session's first may be strace
+        else:  # bare: an orphan is the judge's child, in the session that the box was started in, perhaps by strace
+            first = self._box.outermost_pid
+            ours = (pid for pid in vitals.children(os.getpid()) if _session(pid) == first)
+            others = tuple(pid for pid in ours if pid == self.pid or pid != first)
         return tuple(sorted(others, key=lambda pid: pid != self.pid))
+
+    def printed(self) -> list[str]:
+        """The last lines that it has printed so far, as evidence."""
+        return last_lines(self._box.output())
 
     def _alive(self, look: Callable[[int], _T]) -> _T:
         try:

@@ -1,0 +1,556 @@
+"""What a submission of ex06 is graded by. Titles, hints, points and limits stand in its exercise.yaml.
+
+Every check starts a fresh master behind the wall. One handler serves all checks: it replies the number of its process,
+and does before that what the request line asks for. Requests that must be in flight together, or when something
+happens, meet: each says on a pipe that it has come, and waits on another one until the check lets it go.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+from grader import vitals
+from grader.budgets import Budgets, Count
+from grader.crowd import Client, shown
+from grader.failures import CheckFailed, Crashed
+from grader.harness import Server, Submission
+from grader.program import Program, quiet_for
+from grader.strace import CLONE_CALLS, now_s
+
+Sizes = Mapping[str, int]
+
+_ACCEPTS = ("accept", "accept4")
+# A worker may wait for its turn to accept: for a file lock, a semaphore, a futex, or a token in a pipe.
+_LOCKS = ("flock", "fcntl", "semop", "semtimedop", "futex", "read")
+
+
+def answer(line: bytes) -> bytes:
+    import os
+
+    order, *words = line.split(b" ")
+    pid = b"%d" % os.getpid()
+    match order:
+        case b"meet":
+            os.write(int(words[0]), pid + b"\n")
+            os.read(int(words[1]), 1)
+        case b"die":
+            os._exit(int(words[0]))
+        case b"raise":
+            errors = [ValueError, OSError, KeyError, ZeroDivisionError, AssertionError, StopIteration, BrokenPipeError]
+            raise errors[int(words[0]) % len(errors)](line)
+    return pid + b" " + words[-1]
+
+
+# --- requests -----------------------------------------------------------------------------------------------------
+
+
+def ask(server: Server, rng: Random) -> int:
+    """One request, from connect to the end of its connection; the number of the process that answered it."""
+    nonce = b"%016x" % rng.getrandbits(64)
+    with server.client() as client:
+        client.send(b"say " + nonce + b"\n")
+        return answered_by(server, client, nonce)
+
+
+def answered_by(server: Server, client: Client, nonce: bytes) -> int:
+    got = all_from(server, client, "a reply that ends in a newline, and then the end of the connection")
+    pid, _, rest = got.partition(b" ")
+    if not pid.isdigit() or rest != nonce + b"\n":
+        example = b"12 " + nonce + b"\n"
+        raise CheckFailed(
+            expected=f"handler(line) and a newline: {shown(example)}, if 12 is the worker's os.getpid()",
+            seen=shown(got),
+        )
+    return int(pid)
+
+
+def all_from(program: Program, client: Client, expected: str) -> bytes:
+    """Everything that this client is sent, up to the end of its connection."""
+    try:
+        return client.read_until_closed(expected)
+    except Crashed:
+        raise
+    except CheckFailed as failure:
+        got = failure.seen.partition(" after ")[2] or "nothing"
+        seen = f"{got}, and the connection stays open{what_they_do(program)}"
+        raise CheckFailed(expected=expected, seen=seen, evidence=program.printed()) from failure
+
+
+class Pipe:
+    """For what a program writes: reading takes what has come, and does not wait. For a `with` block."""
+
+    def __init__(self) -> None:
+        self._reading, self.writing = os.pipe()
+        os.set_blocking(self._reading, False)
+
+    def __enter__(self) -> "Pipe":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._reading)
+        os.close(self.writing)
+
+    def read(self) -> bytes:
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self._reading, 4096)
+        return b""
+
+
+class Meeting:
+    """Requests that wait in their handlers until they are let go. For a `with` block."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._arrivals = Pipe()
+        self._waiting, self._going = os.pipe()
+        self.processes: list[int] = []  # of those that have come, as the box numbers them
+
+    def __enter__(self) -> "Meeting":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with self._arrivals:
+            os.close(self._waiting)
+            os.close(self._going)
+
+    @property
+    def pass_fds(self) -> Sequence[int]:
+        return self._arrivals.writing, self._waiting
+
+    def hold(self, server: Server, clients: Sequence[Client]) -> list[bytes]:
+        """One request for each client; returns their nonces when all are in their handlers."""
+        before = len(self.processes)
+        nonces = [b"%016x" % self._rng.getrandbits(64) for _ in clients]
+        for client, nonce in zip(clients, nonces, strict=True):
+            client.send(b"meet %d %d %s\n" % (*self.pass_fds, nonce))
+
+        def come() -> int:
+            self.processes += map(int, self._arrivals.read().split())
+            return len(self.processes) - before
+
+        wait_until(
+            server,
+            lambda: come() >= len(clients),
+            expected=f"{plural(len(clients), 'request')} in their handlers at once",
+            seen=lambda: f"{come()}; the others wait until these have ended{what_they_do(server)}",
+        )
+        return nonces
+
+    def let_go(self, count: int) -> None:
+        os.write(self._going, b"!" * count)
+
+
+def all_at_once(server: Server, meeting: Meeting, workers: int) -> None:
+    """Requests that wait for each other: each worker must have exactly one of them."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(server.client()) for _ in range(workers)]
+        nonces = meeting.hold(server, clients)
+        meeting.let_go(workers)
+        pids = {answered_by(server, client, nonce) for client, nonce in zip(clients, nonces, strict=True)}
+    if len(pids) != workers:
+        raise CheckFailed(expected=f"{workers} requests at once in {workers} processes", seen=f"in {len(pids)}")
+
+
+# --- processes ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def started(
+    submission: Submission,
+    workers: int,
+    *,
+    meeting: Meeting | None = None,
+    traced: bool = False,
+    strays: bool = True,
+) -> Iterator[Server]:
+    """A master that has forked all its workers."""
+    fds = meeting.pass_fds if meeting else ()
+    with submission.serve(answer, arguments=[workers], pass_fds=fds, traced=traced, strays=strays) as server:
+        until_complete(server, workers, "forked by the master before the first request")
+        yield server
+
+
+def workers_of(program: Program) -> tuple[int, ...]:
+    """All processes but the master, as the host numbers them."""
+    try:
+        return tuple(pid for pid in program.processes() if pid != program.pid)
+    except vitals.Gone:
+        program.check_alive()
+        return ()
+
+
+def until_complete(program: Program, workers: int, when: str) -> None:
+    """Wait for exactly so many workers, and until they wait for clients: a young one may miss a signal."""
+    expected = f"{workers} worker processes, {when}"
+
+    def seen() -> str:
+        found = f"{len(workers_of(program))} of them"
+        if zombies := program.zombies():
+            found += f", and {plural(zombies, 'zombie')}"
+        if (threads := program.threads()) > 1:
+            found += f", and {threads} threads in the master"
+        return found + what_they_do(program)
+
+    def complete() -> bool:
+        return len(workers_of(program)) == workers
+
+    for _ in range(5):  # one that is about to end may have been counted, or one more be forked in a moment
+        wait_until(program, complete, expected=expected, seen=seen)
+        program.settle()
+        if complete():
+            return
+    raise CheckFailed(expected=expected, seen=seen(), evidence=program.printed())
+
+
+def least_zombies(server: Server) -> int:
+    """How many are left when the master has reaped what it will reap."""
+    with contextlib.suppress(CheckFailed):
+        server.wait_until(lambda: server.zombies() == 0)
+    server.check_alive()
+    return server.zombies()
+
+
+def what_they_do(program: Program) -> str:
+    """Where the processes sleep, as far as the kernel tells: it shows who waits for whom."""
+    with contextlib.suppress(vitals.Gone):
+        places = Counter(vitals.waits_in(pid) or "another call" for pid in workers_of(program))
+        master = vitals.waits_in(program.pid)
+        seen = [f"the master in {master}"] if master else []
+        seen += [f"{plural(count, 'worker')} in {place}" for place, count in places.most_common()]
+        if deaf := sum(vitals.is_pending(pid, signal.SIGTERM) for pid in program.processes()):
+            seen.append(f"SIGTERM has come, but is blocked, in {plural(deaf, 'process')}")
+        return f"; asleep: {', '.join(seen)}" if seen else ""
+    return ""
+
+
+def plural(count: int, word: str) -> str:
+    ending = "" if count == 1 else "es" if word.endswith("s") else "s"
+    return f"{count} {word}{ending}"
+
+
+def wait_until(program: Program, condition: Callable[[], bool], *, expected: str, seen: Callable[[], str]) -> None:
+    """Wait for what the program brings about; in vain, it is said in these words."""
+    try:
+        program.wait_until(condition)
+    except Crashed:
+        raise
+    except CheckFailed as failure:
+        raise CheckFailed(expected=expected, seen=seen(), evidence=program.printed()) from failure
+
+
+def inner(pids: Sequence[int]) -> dict[int, int]:
+    """The numbers that living processes have in the box, each with the host's."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(vitals.Gone):
+            found[vitals.inner_pid(pid)] = pid
+    return found
+
+
+# --- who answers --------------------------------------------------------------------------------------------------
+
+
+def test_distinct(submission: Submission, sizes: Sizes, rng: Random) -> None:
+    workers = sizes["workers"]
+    with started(submission, workers) as server:
+        known, master = inner(workers_of(server)), inner([server.pid])
+        for asked in range(1, 20 * workers + 1):  # no fair shares are asked for; `parallel` tells that each one works
+            pid = ask(server, rng)
+            if pid not in known:
+                who = "the master itself" if pid in master else "a process that was not there before"
+                raise CheckFailed(
+                    expected=f"replies from the {workers} workers, and from nobody else",
+                    seen=f"request {asked} is answered by {who}",
+                )
+
+
+def test_parallel(submission: Submission, sizes: Sizes, rng: Random) -> None:
+    with Meeting(rng) as meeting, started(submission, sizes["workers"], meeting=meeting) as server:
+        all_at_once(server, meeting, sizes["workers"])
+
+
+# --- what a request costs -----------------------------------------------------------------------------------------
+
+
+def test_nofork(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    with started(submission, sizes["workers"], traced=True) as server:
+        with server.counting() as calls:
+            for _ in range(sizes["requests"]):
+                ask(server, rng)
+        budget.at_most("clones", calls.of(*CLONE_CALLS))
+        budget.at_most("other_threads", sum(threads_of(pid) - 1 for pid in (server.pid, *workers_of(server))))
+
+
+def threads_of(pid: int) -> int:
+    with contextlib.suppress(vitals.Gone):
+        return vitals.threads(pid)
+    return 1  # it has ended since
+
+
+def test_herd(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    requests = sizes["requests"]
+    with started(submission, sizes["herd_workers"], traced=True) as server:
+
+        def failed_per_request() -> Count:
+            with server.counting() as calls:
+                for _ in range(requests):
+                    ask(server, rng)
+            accepts = calls.of(*_ACCEPTS)
+            extra = None if accepts.value is None else max(0.0, accepts.value - requests)
+            return Count(value=extra, evidence=calls.total().evidence) / requests
+
+        budget.at_most("failed_accepts_per_request", failed_per_request)
+        budget.at_most("waiting_elsewhere", waiting_elsewhere(server, rng))
+
+
+def waiting_elsewhere(server: Server, rng: Random) -> Count:
+    """Workers whose last call, the one they sleep in, neither accepts nor waits for a lock."""
+    workers = workers_of(server)
+    with server.counting() as calls:
+        for _ in workers:
+            ask(server, rng)
+        server.wait_until(lambda: all(asleep(pid) for pid in workers))
+    made = calls.everything()
+    if made is None:
+        return Count(value=None)
+    last = {call.pid: call for call in made if call.pid in workers}
+    others = [call.text for call in last.values() if call.name not in (*_ACCEPTS, *_LOCKS)]
+    return Count(value=len(others), evidence=tuple(others))
+
+
+def asleep(pid: int) -> bool:
+    with contextlib.suppress(vitals.Gone):
+        return vitals.pulse(pid).sleeping
+    return True  # for ever
+
+
+def test_idle(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    with started(submission, sizes["workers"], traced=True) as server:
+        for _ in range(sizes["workers"]):
+            ask(server, rng)
+        # Processor time, not calls: a master that runs round a flag makes none. It is looked at until it sleeps.
+        budget.at_most("busy_seconds", server.busy_s)
+
+        def while_idle() -> Count:
+            with server.counting() as calls:
+                quiet_for(0.5)
+            return calls.total()
+
+        budget.at_most("idle_syscalls", while_idle)
+        ask(server, rng)
+
+
+# --- what the master repairs --------------------------------------------------------------------------------------
+
+
+def test_crash(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    workers = sizes["workers"]
+    with Meeting(rng) as meeting, started(submission, workers, meeting=meeting) as server:
+        before = set(workers_of(server))
+        victim = rng.choice(sorted(before))
+        for generation in ("a worker has been killed", "its replacement has been killed, too"):
+            before.discard(victim)
+            kill(server, [victim])
+            budget.at_most("zombies", least_zombies(server))
+            until_complete(server, workers, f"again, when {generation}")
+            now = workers_of(server)
+            if gone := before.difference(now):
+                raise CheckFailed(
+                    expected=f"the other {workers - 1} workers go on", seen=f"{len(gone)} of them were replaced, too"
+                )
+            victim = next(pid for pid in now if pid not in before)
+        all_at_once(server, meeting, workers)
+
+
+def kill(server: Server, victims: Sequence[int]) -> None:
+    """SIGKILL them, and wait until they have ended, be it as zombies."""
+    for pid in victims:
+        server.kill(pid)
+    server.wait_until(lambda: not set(victims) & set(server.processes()))
+
+
+def test_masscrash(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    workers = sizes["workers"]
+    with Meeting(rng) as meeting, started(submission, workers, meeting=meeting) as server:
+        with server.stopped():
+            kill(server, workers_of(server))
+        budget.at_most("zombies_after_masscrash", least_zombies(server))
+        until_complete(server, workers, f"again, when all {workers} have been killed while the master stood still")
+        all_at_once(server, meeting, workers)
+
+
+def test_crash_request(submission: Submission, sizes: Sizes, rng: Random) -> None:
+    workers = sizes["workers"]
+    with Meeting(rng) as meeting, started(submission, workers, meeting=meeting) as server:
+        with server.client() as unlucky, server.client() as lucky:
+            meeting.hold(server, [unlucky])
+            victim = worker_of(server, meeting)
+            (nonce,) = meeting.hold(server, [lucky])
+            kill(server, [victim])
+            nothing_for(server, unlucky, "was killed")
+            meeting.let_go(1)
+            answered_by(server, lucky, nonce)
+        until_complete(server, workers, "again, when one has been killed in a request")
+        before = workers_of(server)
+        with server.client() as unlucky:
+            unlucky.send(b"die %d\n" % rng.randint(1, 100))
+            nothing_for(server, unlucky, "ended")
+        server.wait_until(lambda: workers_of(server) != before)
+        until_complete(server, workers, "again, when one has ended with an exit status in a request")
+        all_at_once(server, meeting, workers)
+
+
+def worker_of(server: Server, meeting: Meeting) -> int:
+    """The worker that holds the latest request, as the host numbers it."""
+    known, pid = inner(workers_of(server)), meeting.processes[-1]
+    if pid not in known:
+        raise CheckFailed(expected="a request in flight in one of the workers", seen="its process has ended")
+    return known[pid]
+
+
+def nothing_for(server: Server, client: Client, how: str) -> None:
+    got = all_from(server, client, f"the end of the connection, for its worker {how} in the request")
+    if got:
+        raise CheckFailed(expected=f"no reply to a request whose worker {how}", seen=shown(got))
+
+
+# --- how it ends --------------------------------------------------------------------------------------------------
+
+
+def test_stop(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    workers = sizes["workers"]
+    with started(submission, workers, strays=False) as server:  # `sentinel` tells
+        ask(server, rng)
+        server.signal(signal.SIGTERM)
+        ended(server, budget)
+    with Meeting(rng) as meeting, started(submission, workers, meeting=meeting, strays=False) as server:
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(server.client()) for _ in range(workers - 1)]
+            nonces = meeting.hold(server, clients)
+            server.signal(signal.SIGTERM)
+            server.settle()
+            if lost := sum(client.closed() for client in clients):
+                raise CheckFailed(
+                    expected="a request in flight when SIGTERM comes gets its reply",
+                    seen=f"{lost} of {len(clients)} such connections were closed without one",
+                )
+            if server.has_returned():
+                raise CheckFailed(
+                    expected="serve_prefork returns when the last request in flight has its reply",
+                    seen=f"it has returned, and {len(clients)} requests are in flight",
+                )
+            meeting.let_go(len(clients))
+            for client, nonce in zip(clients, nonces, strict=True):
+                answered_by(server, client, nonce)
+        ended(server, budget)
+    with Meeting(rng) as meeting, started(submission, workers, meeting=meeting, strays=False) as server:
+        with server.client() as client:
+            meeting.hold(server, [client])
+            try:
+                kill(server, [worker_of(server, meeting)])
+                until_complete(server, workers, "again")
+            except Crashed:
+                return  # `crash` tells, and this too:
+            except CheckFailed:
+                pass
+        server.signal(signal.SIGTERM)
+        ended(server, budget, "when it gets SIGTERM, also when a worker was killed before, and replaced")
+
+
+def ended(server: Server, budget: Budgets, when: str = "when it gets SIGTERM") -> None:
+    """The master returns, and nobody is left."""
+    returned(server, when)
+    budget.at_most("survivors", len(workers_of(server)) + server.zombies())
+
+
+def returned(server: Server, when: str) -> None:
+    try:
+        server.returned(when)
+    except Crashed:
+        raise
+    except CheckFailed as failure:
+        seen = failure.seen if server.has_returned() else failure.seen + what_they_do(server)
+        raise CheckFailed(expected=failure.expected, seen=seen, evidence=failure.evidence) from failure
+
+
+# --- what a worker survives ---------------------------------------------------------------------------------------
+
+
+def test_isolation(submission: Submission, sizes: Sizes, rng: Random) -> None:
+    workers = sizes["workers"]
+    with Meeting(rng) as meeting, started(submission, workers, meeting=meeting) as server:
+        before = workers_of(server)
+        for number in range(3 * workers):
+            with server.client() as client:
+                client.send(b"raise %d\n" % number)
+                all_from(server, client, "the end of the connection, for the handler raised an exception")
+            ask(server, rng)
+        server.settle()
+        if workers_of(server) != before:
+            raise CheckFailed(
+                expected=f"the same {workers} workers after {3 * workers} exceptions of the handler",
+                seen=f"{len(set(before) - set(workers_of(server)))} of them have ended",
+                evidence=server.printed(),
+            )
+        all_at_once(server, meeting, workers)
+
+
+def between_sentinels(student: Any, room: Any, listener: int, workers: int, leaving: int) -> bool:
+    """Calls serve_prefork as a program would; whoever comes out of it, and is not the master, is written down."""
+    import os
+    import socket
+
+    def echo(line: bytes) -> bytes:
+        return line
+
+    master, how = os.getpid(), b"!"
+    try:
+        student.serve_prefork(socket.socket(fileno=listener), echo, workers)
+    except SystemExit:
+        how = b""  # sys.exit() ends a worker as well as os._exit() does, unless its caller minds
+    finally:
+        if os.getpid() != master:
+            os.write(leaving, how)
+            os._exit(0)
+    return True
+
+
+def test_sentinel(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+    workers = sizes["workers"]
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        Pipe() as left,
+        submission.running(
+            between_sentinels,
+            listener.fileno(),
+            workers,
+            left.writing,
+            pass_fds=[listener.fileno(), left.writing],
+            traced=True,
+        ) as run,
+    ):
+        until_complete(run, workers, "forked by the master before the first request")
+        budget.at_most("forks_too_many", forks_beyond(run, workers))
+        with contextlib.closing(Client(listener.getsockname(), run.watch)) as client:
+            client.ask(b"is there anybody?", b"is there anybody?")
+        os.kill(run.pid, signal.SIGTERM)
+        run.result()
+        if strays := len(left.read()):
+            raise CheckFailed(
+                expected="only the master comes out of serve_prefork",
+                seen=f"{plural(strays, 'worker')} went on in the code behind it, or in its caller's `finally`",
+            )
+
+
+def forks_beyond(program: Program, workers: int) -> Count:
+    """Forks of the master so far, from its first line on, less those that it needs."""
+    if program.trace is None:
+        return Count(value=None)
+    calls = [call for call in program.trace.between(0.0, now_s()).calls if call.pid == program.pid]
+    forks = [call.text for call in calls if call.name in CLONE_CALLS]
+    return Count(value=max(0, len(forks) - workers), evidence=tuple(forks))
