@@ -254,11 +254,18 @@ class Crowd:
                     client.send(line + b"\n")
                     asked[client.fileno()] = client, line
                     poller.register(client.fileno(), select.EPOLLIN)
-                for fd, _event in wait_for(poller.poll, self._watch):
+                for fd, _event in self._ready(poller, len(waiting) + len(asked)):
                     client, line = asked[fd]
                     if self._answered(client, line):
                         del asked[fd]
                         poller.unregister(fd)
+
+    def _ready(self, poller: select.epoll, unanswered: int) -> list[tuple[int, int]]:
+        try:
+            return wait_for(poller.poll, self._watch)
+        except CheckFailed as failure:
+            expected = f"replies to all of {len(self.clients):,} clients; {unanswered:,} have none"
+            raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
 
     def _answered(self, client: Client, line: bytes) -> bool:
         reply = self._handler(line)

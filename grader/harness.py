@@ -100,8 +100,8 @@ class Server(Program):
         """Connections that wait in the backlog."""
         return not_accepted(self._listener)
 
-    def _has_no_work(self) -> bool:
-        return self.not_accepted() == 0
+    def _waiting(self) -> int:
+        return self.not_accepted()
 
     # --- its processes
 

@@ -156,10 +156,11 @@ class Program:
         """Wait until the program has nothing left to do: it sleeps, and its trace has stopped growing.
 
         A program that is never done is left alone when it has used more than `BUSY_CPU_S`, or when a timer wakes it
-        again and again: its counts will tell. Neither is a time of the clock, which a busy machine adds to.
+        again and again, and takes in nothing of what waits for it: its counts will tell. Neither is a time of the
+        clock, which a busy machine adds to.
         """
         deadline_s, still, restless, size = time.monotonic() + SETTLED_S, 0, 0, -1
-        spent_s = self._cpu_s()
+        began_s, waiting = self._cpu_s(), self._waiting()
         while still < _STILL and time.monotonic() < deadline_s:
             self.check_alive()
             with contextlib.suppress(vitals.Gone):
@@ -167,15 +168,16 @@ class Program:
                 asleep = all(vitals.pulse(pid).sleeping for pid in self.processes())
                 restless += asleep and now != size
                 still, size = (still + 1 if asleep and now == size else 0), now
-            never = restless > _RESTLESS or (not still and self._cpu_s() - spent_s > BUSY_CPU_S)
-            if never and self._has_no_work():
+            if waiting != (waiting := self._waiting()):
+                began_s, restless = self._cpu_s(), 0
+            elif restless > _RESTLESS or (not still and self._cpu_s() - began_s > BUSY_CPU_S):
                 return False
             time.sleep(0.005)
         return still >= _STILL
 
-    def _has_no_work(self) -> bool:
-        """Whether nothing waits for the program that would explain why it is awake."""
-        return True
+    def _waiting(self) -> int:
+        """How much waits for the program: while that changes, it has a reason to be awake."""
+        return 0
 
     def busy_s(self) -> float:
         """Processor time that the program uses, in seconds, before it sleeps for the first time; it is stopped early.

@@ -28,6 +28,7 @@ _PRINTING = re.compile(r"^writev?\((?:1|2)[,<]")
 # After one of these, descriptor 1 or 2 may be anything, a connection too.
 _OUTPUT_REPLACED = re.compile(r"^(?:dup[23]\([0-9]+, [12]\b|close\([12]\b|close_range\([0-2],)")
 _FD_SETS = re.compile(r"\[([0-9 ]*)\]")
+_LONG_SET = re.compile(r"(\[[0-9]+(?: [0-9]+){3})(?: [0-9]+){4,}((?: [0-9]+){2}\])")  # what follows it tells more
 _POLL_COUNT = re.compile(r"^p?poll\((?:\[[^]]*\]|0x[0-9a-f]+|NULL), ([0-9]{1,10})")
 
 
@@ -145,7 +146,8 @@ class Window:
         shown = [call for call in self.calls if not wanted or call.name in wanted]
         start = max(0, len(shown) // 2 - lines // 2)
         summary = ", ".join(f"{count:,} x {name}" for name, count in self.histogram()[:5])
-        return [summary, *(call.text for call in shown[start : start + lines])] if self.calls else []
+        texts = (_LONG_SET.sub(r"\1 ...\2", call.text) for call in shown[start : start + lines])
+        return [summary, *texts] if self.calls else []
 
 
 class Trace:

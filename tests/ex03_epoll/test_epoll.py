@@ -52,8 +52,8 @@ def test_oneproc(submission: Submission, budget: Budgets) -> None:
 
 def test_api(submission: Submission, budget: Budgets) -> None:
     forbidden = submission.exercise.forbidden.calls
-    with submission.serve(shout, traced=True) as server:
-        calls = served(server)
+    with submission.serve(shout, traced=True) as server, server.crowd(0) as crowd:
+        calls = served(server, crowd)
         for name, line in calls.seen(tuple(forbidden)).items():
             seen = f"{name}: {forbidden[name].in_('en')}"
             raise ForbiddenUse(expected="readiness from epoll", seen=seen, evidence=[line])
@@ -149,6 +149,10 @@ def test_scale_kernel(submission: Submission, budget: Budgets, sizes: Sizes) -> 
             return calls.fds_handed_over() / requests
 
         budget.at_most("fds_to_kernel_per_event", handed_over)
+
+
+def test_fds_per_event(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+    line_server.fds_per_event(submission, budget, sizes)
 
 
 def test_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
