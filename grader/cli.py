@@ -287,7 +287,11 @@ def doctor(as_json: bool) -> NoReturn:
 @click.option("--repeat", type=click.IntRange(1), default=1, metavar="N", help="Grade each reference N times.")
 @click.option("--burn", type=click.IntRange(0), default=0, metavar="N", help="Beside N processes that burn CPU.")
 @click.option("--references", is_flag=True, help="Only stubs and references.")
-@click.option("--jobs", type=click.IntRange(1), help="Gradings at a time; one a processor if left out.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Gradings at a time; two a processor if left out, as each waits half of its time.",
+)
 @click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the matrix; - is standard output.")
 @click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
 def audit(exercises: tuple[str, ...], json_file: str | None, course_dir: Path | None, **options: Any) -> NoReturn:
@@ -296,7 +300,7 @@ def audit(exercises: tuple[str, ...], json_file: str | None, course_dir: Path | 
 
     course = _course(course_dir)
     chosen = tuple(course.find(word) for word in exercises) or course.exercises
-    jobs = options.pop("jobs") or len(os.sched_getaffinity(0))
+    jobs = options.pop("jobs") or 2 * len(os.sched_getaffinity(0))
     with _console(to_stderr=json_file == "-") as console:
         plan = Plan(course=course, exercises=chosen, jobs=jobs, **options)
         found = prove(plan, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
