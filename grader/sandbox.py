@@ -253,18 +253,19 @@ class Box:
         self._output = _Output()
         self._files = contextlib.ExitStack()
         self.pid = self.uid = self.first_pid = 0
-        self._pidfd = self._first_pidfd = -1
+        self._pidfd = self._first_pidfd = self._outermost_pidfd = -1
         try:
             with far:
                 command, fds = self._command(far.fileno(), tracer, refuse_io_uring)
                 self._process = self._start(command, [*fds, *pass_fds, far.fileno()], pinned=bool(tracer))
+            self.outermost_pid = self._process.pid
+            self._outermost_pidfd = os.pidfd_open(self.outermost_pid)
         except BaseException as error:
             self._near.close()
             self._files.close()
             if isinstance(error, (OSError, subprocess.SubprocessError)):
                 raise GraderError(f"A box could not be started: {error}.") from error
             raise
-        self.outermost_pid = self._process.pid
         assert self._process.stdout is not None  # a pipe was asked for
         self._drain = threading.Thread(target=self._output.drain, args=(self._process.stdout,), daemon=True)
         self._drain.start()
@@ -293,7 +294,8 @@ class Box:
     def _start(self, command: list[str], fds: list[int], *, pinned: bool) -> "subprocess.Popen[bytes]":
         parent = os.getpid()
         # A tracer and its tracee on one core take 16 microseconds a call, on two cores 123.
-        core = {max(os.sched_getaffinity(0))} if pinned else set()
+        cores = sorted(os.sched_getaffinity(0))
+        core = {cores[parent % len(cores)]} if pinned else set()  # judges that run side by side do not all take one
         uid = self._wall.uid
 
         def between_fork_and_exec() -> None:
@@ -392,7 +394,11 @@ class Box:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 raise TimeoutError
-            self._near.settimeout(left_s)
+            if not _readable(self._near.fileno(), self._outermost_pidfd, timeout_s=left_s):
+                raise TimeoutError
+            if not _readable(self._near.fileno()):  # what is inside of a dead tracer or wall may hang for ever
+                raise BoxEnded("the program has ended")
+            self._near.settimeout(0)
             data, ancillary, _flags, _address = self._near.recvmsg(wanted - len(got), socket.CMSG_SPACE(12))
             if not data:
                 raise BoxEnded("the program has ended")
@@ -418,8 +424,8 @@ class Box:
 
     @property
     def alive(self) -> bool:
-        """Whether the program in the box still runs."""
-        return self._pidfd >= 0 and not _readable(self._pidfd)
+        """Whether the program in the box still runs, and what it runs in."""
+        return self._pidfd >= 0 and not _readable(self._pidfd, self._outermost_pidfd)
 
     def send_signal(self, number: int) -> None:
         """Signal the program, and never a process that has its number since.
@@ -486,6 +492,9 @@ class Box:
                 os.close(pidfd)
         self._pidfd = self._first_pidfd = -1
         self._process.wait()
+        if self._outermost_pidfd >= 0:
+            os.close(self._outermost_pidfd)
+        self._outermost_pidfd = -1
         self._drain.join(timeout=2.0)
         assert self._process.stdout is not None  # a pipe was asked for
         if not self._drain.is_alive():  # else a survivor holds the pipe: bare only, and the pipe goes with the judge
@@ -518,9 +527,11 @@ def _finite(number: str) -> float:
     return value
 
 
-def _readable(fd: int, timeout_s: float = 0.0) -> bool:
+def _readable(*fds: int, timeout_s: float = 0.0) -> bool:
+    """Whether one of them is; a pidfd is when the process has ended."""
     import select
 
     poller = select.poll()
-    poller.register(fd, select.POLLIN)
+    for fd in fds:
+        poller.register(fd, select.POLLIN)
     return bool(poller.poll(timeout_s * 1000))

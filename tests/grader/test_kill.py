@@ -59,6 +59,12 @@ class Ended:
     report: Graded | Ungraded | None
     err: str
 
+    @property
+    def words(self) -> str:
+        """What a failed expectation should show."""
+        checks = self.report.checks if isinstance(self.report, Graded) else ()
+        return "\n".join([self.err, *(f"{check.name}: {check.outcome}: {check.message}" for check in checks)])
+
 
 class Grading:
     """A grading under a nanny, with a temporary folder of its own, in which the traces grow."""
@@ -203,7 +209,7 @@ def test_a_kill_never_costs_a_point_and_leaves_no_process(
         assert isinstance(ended.report, Graded)
         assert ended.report.score == ended.report.max_score > 0
     else:
-        assert ended.code == 3, ended.err
+        assert ended.code == 3, ended.words
         assert isinstance(ended.report, Ungraded)
         assert ended.report.reason
 

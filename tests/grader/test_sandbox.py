@@ -668,6 +668,20 @@ def test_a_bare_program_ends_although_its_tracer_was_killed_first(judged: Judged
     assert judged(bare_end, strace, boxed=False) is False
 
 
+def orphaned(wall: Wall) -> list[Any]:
+    keeps_the_channel_open = "sleep 20 & kill -9 $$"
+    with open_box(wall, words=["/bin/sh", "-c", keeps_the_channel_open]) as box:
+        try:
+            said = str(box.receive(15.0))
+        except (BoxEnded, TimeoutError) as end:
+            said = str(end)
+        return [said, box.alive, box.lost_to_kill().name]
+
+
+def test_what_a_killed_tracer_leaves_behind_is_not_waited_for(judged: Judged) -> None:
+    assert judged(orphaned, boxed=False) == ["the program has ended", False, "OUTSIDE"]
+
+
 # --- what cannot be built -----------------------------------------------------------------------------------------
 
 
