@@ -45,6 +45,7 @@ from grader.errors import GraderError
 # (adduser(8) ends at 59,999, systemd's dynamic users begin at 61,184) and exists in a container with 65,536 ids.
 _BOX_UIDS = range(60_100, 61_100)
 _OUTPUT_BYTES = 64 * 1024
+_SEND_S = 30.0  # for a program that does not read; a busy machine is slow, but not as slow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,8 +361,11 @@ class Box:
 
     def send(self, message: Mapping[str, Any]) -> None:
         data = json.dumps(message).encode()
+        self._near.settimeout(_SEND_S)
         try:
             self._near.sendall(struct.pack(">I", len(data)) + data)
+        except TimeoutError as error:
+            raise BoxEnded("the program does not read its channel") from error
         except OSError as error:
             raise BoxEnded("the program has closed its channel") from error
 

@@ -499,6 +499,28 @@ def test_a_message_or_the_end_can_be_seen_without_taking_it(judged: Judged) -> N
 # --- how it ends --------------------------------------------------------------------------------------------------
 
 
+def size_of(_student: Any, _room: Any, text: str) -> int:
+    return len(text)
+
+
+def large_orders(wall: Wall) -> list[Any]:
+    text = "x" * 3_000_000  # more than a socket takes at once
+    with proven_box(wall) as box:
+        looked = box.has_message()
+        sizes = [looked, ask(box, size_of, text), ask(box, size_of, text)]
+        sandbox._SEND_S = 0.2
+        box.send_signal(signal.SIGSTOP)
+        try:
+            box.send({"op": "run", "text": text})
+        except BoxEnded as end:
+            return [*sizes, str(end)]
+    return [*sizes, "sent"]
+
+
+def test_an_order_may_be_larger_than_a_socket_takes_at_once(judged: Judged) -> None:
+    assert judged(large_orders) == [False, 3_000_000, 3_000_000, "the program does not read its channel"]
+
+
 def become_a_daemon(_student: Any, _room: Any, keep_output: bool) -> None:
     """Fork twice, leave the session, ignore signals, and tell the grandchild's start on the channel."""
     import os
