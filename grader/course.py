@@ -277,8 +277,11 @@ def find_course_root(start: Path) -> Path:
     raise CourseError(f"{start}: no {COURSE_FILE} here or in any folder above; go to the course's folder and try again")
 
 
-def load_course(root: Path) -> Course:
+def load_course(root: Path, *, only: str | None = None) -> Course:
     """The course in the folder `root`, every file of it read and found in agreement with the others.
+
+    Args:
+        only: the slug of the one exercise that is wanted; the others' files are not looked at.
 
     Raises:
         CourseError: a file is missing, unreadable, malformed or at odds with another one.
@@ -294,7 +297,8 @@ def load_course(root: Path) -> Course:
     document.value(
         _CourseFile, languages=course.languages, parts=_PARTS
     )  # again: its own title can only now be held against them
-    exercises = (_exercise(root, document, course, i) for i in range(len(course.exercises)))
+    wanted = (i for i, slug in enumerate(course.exercises) if only in (None, slug))
+    exercises = (_exercise(root, document, course, i) for i in wanted)
     return Course(
         root=root,
         title=course.title,

@@ -79,8 +79,7 @@ def _judge(job: Job, emit: Any) -> None:
     if job.boxed and refusal:
         raise Refused(f"a private network cannot be made ({refusal})")
     canary = Canary(port=job.canary_port, abstract=job.canary_abstract, environ=job.canary_environ)
-    course = load_course(job.course_root)
-    exercise = course.find(job.slug)
+    exercise = load_course(job.course_root, only=job.slug).find(job.slug)
     wall = build_wall(
         job.staging,
         boxed=job.boxed,
@@ -100,7 +99,7 @@ def _judge(job: Job, emit: Any) -> None:
     raise_open_files()  # the common default of 1,024 is meant for programs that hold fewer connections
     emit({"event": "ready", "untraceable": untraceable})
 
-    import pytest  # late: the first line of a refusal should not wait for it
+    import pytest
 
     from grader.plugin import JudgePlugin
 
@@ -145,6 +144,8 @@ def _try_the_wall(wall: Wall, limits: Limits) -> None:
 
 def _missing(wall: Wall, limits: Limits) -> dict[str, str] | Lost:
     with Box(wall, limits, tracer=[], pass_fds=[], refuse_io_uring=True) as box:
+        import pytest  # noqa: F401 - needed soon, and a tenth of a second: it comes while the box starts
+
         try:
             return box.prove(30.0, thorough=True)
         except (BoxEnded, TimeoutError) as error:

@@ -52,12 +52,12 @@ def frag(submission: Submission) -> None:
         stalled.send(b"half a li")
         server.settle()
         crowd.ask_each()
-        stalled.send(b"ne\nand a")
+        stalled.send(b"ne\nand a ha")
         stalled.check(
             b"half a line", shout(b"half a line"), stalled.read_line("the reply to the line that came in two parts")
         )
         crowd.ask_each()
-        for byte in b" half\n":
+        for byte in b"lf\n":
             server.settle()
             stalled.send(bytes([byte]))
         stalled.check(

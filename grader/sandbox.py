@@ -272,7 +272,7 @@ class Box:
         self._drain.start()
 
     def _command(self, channel: int, tracer: Sequence[str], refuse_io_uring: bool) -> tuple[list[str], list[int]]:
-        python = [str(base_interpreter()), "-I", "-B", "-X", "pycache_prefix=/nowhere", "-u"]
+        python = [str(base_interpreter()), "-I", "-B", "-u"]
         if not self._wall.boxed:
             return [*tracer, *python, str(self._wall.staging / "inside.py"), str(channel)], []
         library = call_filter.libseccomp()

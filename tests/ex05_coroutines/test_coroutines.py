@@ -916,11 +916,11 @@ def switch_beside(student: Any, room: Any, crowds: list[int]) -> Any:  # noqa: C
 
     costs = []
     for parked in crowds:  # what spawning, parking and waking cost is the same in a shorter and in a longer run
-        for seconds in (0.00008 * parked, 0.0004 * parked):
+        for seconds in (0.00004 * parked, 0.0004 * parked):
             short, few, early = run_beside(parked, seconds)
             if not early:  # else some woke before all were parked, for the machine is busy
                 break
-        for more_seconds in (0.06, 0.4):
+        for more_seconds in (0.03, 0.4):
             long, many, _ = run_beside(parked, seconds + more_seconds)
             if many > few + 100:
                 break
@@ -952,7 +952,7 @@ def hold(student: Any, room: Any, sleepers: int) -> Any:
     reading, writing = os.pipe()
 
     def sleeps() -> Any:
-        yield Sleep(0.1)
+        yield Sleep(0.05)
 
     def reads() -> Any:
         yield Readable(reading)
@@ -1068,7 +1068,3 @@ def test_echo_frag(submission: Submission) -> None:
 
 def test_echo_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     line_server.partial(echo(submission), budget, sizes)
-
-
-def test_echo_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.idle(echo(submission), budget, sizes)

@@ -731,6 +731,16 @@ def test_an_exercise_is_found_by_slug_number_or_beginning(tmp_path: Path, word: 
     assert course.find(word).slug == slug
 
 
+def test_one_exercise_can_be_loaded_without_a_look_at_the_others(tmp_path: Path) -> None:
+    root = put_course(tmp_path, "ex03_pool", "ex04_ring")
+    whole = load_course(root)
+    put(root, "exercises/ex03_pool/exercise.yaml", "format: broken\n")
+
+    assert load_course(root, only="ex04_ring").exercises == (whole.find("ex04"),)
+    with pytest.raises(CourseError, match=r"ex03_pool/exercise\.yaml:1: 'format' is the text 'broken'"):
+        load_course(root)
+
+
 @pytest.mark.parametrize("word", ["3", "ex03", "ex03_"])
 def test_a_word_for_two_exercises_is_refused_with_both(tmp_path: Path, word: str) -> None:
     course = load_course(put_course(tmp_path, "ex03_pool", "ex04_ring"))
