@@ -453,8 +453,14 @@ def misplaced(milliseconds: Sequence[int], events: list[Any]) -> str:
 
 
 def sleep_together(student: Any, room: Any, sleepers: int) -> Any:
+    import math
+    import time
+
     from traps import Sleep
 
+    # A clock that goes in steps, as on some machines: of those who go to sleep in one step the deadlines are equal.
+    fine = time.monotonic
+    time.monotonic = lambda: math.floor(64 * fine()) / 64
     scheduler, log, steps = student.Scheduler(), [], []
 
     def sleeper() -> Any:

@@ -500,6 +500,35 @@ def test_isolation(submission: Submission, sizes: Sizes, rng: Random) -> None:
         all_at_once(server, meeting, workers)
 
 
+def test_pieces(submission: Submission, sizes: Sizes, rng: Random) -> None:
+    """Longer than a usual buffer, and each piece comes when the one before has been read."""
+    workers = sizes["workers"]
+    nonce = b"%x" % rng.getrandbits(4 * 20_000)
+    line = b"say " + nonce + b"\n"
+    pieces = line[:1], line[1:9], line[9:-1], line[-1:]
+    with Meeting(rng) as meeting, started(submission, workers, meeting=meeting) as server:
+        with server.client() as client:
+            try:
+                for piece in pieces:
+                    client.send(piece)
+                    server.settle()
+                answered_by(server, client, nonce)
+            except Crashed:
+                raise
+            except CheckFailed as failure:
+                raise CheckFailed(
+                    expected=f"one reply to one line of {len(line):,} bytes that comes in {len(pieces)} pieces, the "
+                    "first of 1 byte and the last of its newline",
+                    seen=failure.seen,
+                    evidence=failure.evidence,
+                ) from failure
+        with server.client() as client:
+            client.send(b"say good")
+            client.half_close()
+            all_from(server, client, "the end of the connection, for its client has left before the newline")
+        all_at_once(server, meeting, workers)
+
+
 def between_sentinels(student: Any, room: Any, listener: int, workers: int, leaving: int) -> bool:
     """Calls serve_prefork as a program would; whoever comes out of it, and is not the master, is written down."""
     import os

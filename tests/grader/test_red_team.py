@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import cache_from_source
@@ -38,7 +37,6 @@ INCLUDED = "from tests.grader.red_team.honest import serve\n"
 BREACHED = "breached"  # the word of every attack that got what it came for
 OF_THE_COURSE = ("honest_floor", "_OUT_OF_RESOURCES", "big_crowd: 1013")  # from the checks, the reference, hidden sizes
 REPORT_BYTES = 32_768  # far more than one check's words can take
-AT_A_TIME = 2  # gradings
 MEMORY_KIB = 2 << 20  # of each process of the grader, so that an attack that works does no more harm than it must
 
 
@@ -224,16 +222,6 @@ def survivors(room: Path) -> Iterator[str]:
             yield f"process {process.pid}: {words}"
 
 
-class Team:
-    """All gradings of this session, two at a time, in the order of their tests."""
-
-    def __init__(self, pool: ThreadPoolExecutor, field: Field, attacks: list[Attack]) -> None:
-        self._gradings: dict[str, Future[Grading]] = {a.name: pool.submit(graded, a, field) for a in attacks}
-
-    def grading(self, attack: Attack) -> Grading:
-        return self._gradings[attack.name].result()
-
-
 @pytest.fixture(scope="module")
 def machine(field: Field) -> Mapping[str, Outcome]:
     """What this machine makes of an honest submission; without a box there is nothing to attack, and all is skipped."""
@@ -242,15 +230,6 @@ def machine(field: Field) -> Mapping[str, Outcome]:
     if not report.graded:
         pytest.skip(f"no box is to be had here: {report.reason}")
     return {check.name: check.outcome for check in report.checks}
-
-
-@pytest.fixture(scope="module")
-def team(request: pytest.FixtureRequest, field: Field, machine: Mapping[str, Outcome]) -> Iterator[Team]:
-    specs = (getattr(item, "callspec", None) for item in request.session.items if item.path == Path(__file__))
-    chosen = {spec.params["attack"].name for spec in specs if spec is not None and "attack" in spec.params}
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        yield Team(pool, field, [attack for attack in ATTACKS if attack.name in chosen])
-        pool.shutdown(cancel_futures=True)
 
 
 # --- what must hold -----------------------------------------------------------------------------------------------
@@ -264,12 +243,12 @@ def _params() -> list[Any]:
 
 @pytest.mark.parametrize("attack", _params())
 def test_an_attack_is_held_and_an_honest_twin_keeps_its_points(
-    attack: Attack, team: Team, field: Field, machine: Mapping[str, Outcome]
+    attack: Attack, field: Field, machine: Mapping[str, Outcome]
 ) -> None:
     if attack.traced and machine["api"] is Outcome.UNMEASURED:
         pytest.skip("it attacks a count, and nothing can be counted here")
 
-    grading = team.grading(attack)
+    grading = graded(attack, field)
 
     said = grading.json + grading.screen + grading.printed
     assert grading.left == ()
