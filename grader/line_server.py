@@ -75,12 +75,12 @@ def pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
             client.send(b"first\nlast\nno newline, so no request")
             client.half_close()
         rest = client.read_until_closed("the end of the connection, after a client has said that nothing more comes")
-    if rest != b"<FIRST>\n<LAST>\n":
-        raise CheckFailed(
-            expected="exactly the replies <FIRST> and <LAST> to a client that closed its sending side: "
-            "what came without a newline is no request",
-            seen=shown(rest),
-        )
+        if rest != b"<FIRST>\n<LAST>\n":
+            raise CheckFailed(
+                expected="exactly the replies <FIRST> and <LAST> to a client that closed its sending side: "
+                "what came without a newline is no request",
+                seen=shown(rest),
+            )
 
 
 def bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
