@@ -454,18 +454,22 @@ def misplaced(milliseconds: Sequence[int], events: list[Any]) -> str:
 
 def sleep_together(student: Any, room: Any, sleepers: int) -> Any:
     import math
-    import time
 
     from traps import Sleep
 
-    # A clock that goes in steps, as on some machines: of those who go to sleep in one step the deadlines are equal.
-    fine = time.monotonic
-    time.monotonic = lambda: math.floor(64 * fine()) / 64
+    class Rounded(float):
+        """Seconds that make equal deadlines, as a clock with large steps would: a sum with them is rounded up."""
+
+        def __add__(self, clock: float) -> float:
+            return math.ceil(64 * (float(self) + clock)) / 64
+
+        __radd__ = __add__
+
     scheduler, log, steps = student.Scheduler(), [], []
 
     def sleeper() -> Any:
         log.append("starts")
-        yield Sleep(0.05)
+        yield Sleep(Rounded(0.05))
         log.append("ends")
 
     def bystander() -> Any:
