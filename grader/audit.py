@@ -1,11 +1,12 @@
 """The course proves itself: every stub earns nothing, every reference and every right solution earns everything, every
 submission that is wrong on purpose fails exactly what it promises, and every check is failed by one of them.
 
-Each grading is a `grade --json -` of its own, as a person would type it; the audit only reads reports.
+Each grading is a `grade --json FILE` in a process of its own, as a person would type it; the audit only reads reports.
 """
 
 import contextlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -65,6 +66,7 @@ class Plan:
     references: bool
     repeat: int
     burn: int
+    command: Callable[[], object]  # `grade`, with its words in sys.argv; it is run in a process of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,20 +209,35 @@ def _expected(course: Course, exercise: Exercise) -> Mapping[str, _Promise]:
     return expected.wrong
 
 
+# Forked from a process that has imported everything already: a third of what a short grading costs.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["grader.cli", "grader.grading", "grader.progress", "grader.terminal"])
+
+
 def _graded(plan: Plan, row: Row) -> Result:
-    command = [sys.executable, "-m", "grader", "exercise", row.exercise, "--course", str(plan.course.root)]
-    command += ["--json", "-"]
     with tempfile.TemporaryDirectory(prefix="tracegrade-audit-") as scratch:
-        command += ["--submission", str(row.source)]
-        for name in row.only:
-            command += ["--only", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=scratch)
-    try:
-        report = from_json(done.stdout)
-    except ValueError:
-        words = done.stderr.strip().splitlines()
-        return Result(row=row, report=None, off=(f"no report: {words[-1] if words else done.returncode}",))
+        words = ["exercise", row.exercise, "--course", str(plan.course.root), "--submission", str(row.source)]
+        words += [word for name in row.only for word in ("--only", name)]
+        grading = _FORKS.Process(target=_grade, args=(plan.command, words, scratch))
+        grading.start()
+        grading.join()
+        written, said = Path(scratch, "report.json"), Path(scratch, "output").read_text(encoding="utf-8")
+        try:
+            report = from_json(written.read_bytes())
+        except (OSError, ValueError):
+            last = (said.strip().splitlines() or [f"exit code {grading.exitcode}"])[-1]
+            return Result(row=row, report=None, off=(f"no report: {last}",))
     return Result(row=row, report=report, off=tuple(_off(row, report)))
+
+
+def _grade(command: Callable[[], object], words: Sequence[str], scratch: str) -> None:
+    """The command with these words, in this process; what it says goes into a file."""
+    os.chdir(scratch)
+    with Path("output").open("wb") as output:
+        for fd in (1, 2):
+            os.dup2(output.fileno(), fd)
+    sys.argv = ["grade", *words, "--json", "report.json"]
+    command()
 
 
 def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:

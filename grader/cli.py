@@ -81,7 +81,7 @@ def commands() -> None:
 @click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
 def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **options: Any) -> NoReturn:
     """Grade one exercise."""
-    course = _course(course_dir)
+    course = _course(course_dir, only=None if all_ else exercise)
     if exercise is None and not all_:
         _refuse_options_without_exercise(options)
         _overview(course, options["language"])
@@ -90,9 +90,8 @@ def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **
         raise UsageError("--all grades every exercise: leave out the exercise, --submission, --only and --json.")
     if options["language"] not in course.languages:
         raise UsageError(f"The course has no texts in {options['language']}: it has {', '.join(course.languages)}.")
-    chosen = course.exercises if all_ or exercise is None else (course.find(exercise),)
     with _console(to_stderr=options["json_file"] == "-") as console:
-        reports = [_grade_one(console, course, one, **options) for one in chosen]
+        reports = [_grade_one(console, course, one, **options) for one in course.exercises]
         if all_:
             _sum_up(console, reports)
     sys.exit(max(_exit_code(report) for report in reports))
@@ -228,10 +227,10 @@ def _remember(console: "Console", course: "Course", report: "Graded") -> None:
         console.print(warning, markup=False, highlight=False)
 
 
-def _course(folder: Path | None) -> "Course":
+def _course(folder: Path | None, *, only: str | None = None) -> "Course":
     from grader.course import find_course_root, load_course
 
-    return load_course(find_course_root((folder or Path.cwd()).absolute()))
+    return load_course(find_course_root((folder or Path.cwd()).absolute()), only=only)
 
 
 def _refuse_options_without_exercise(options: dict[str, Any]) -> None:
@@ -302,7 +301,7 @@ def audit(exercises: tuple[str, ...], json_file: str | None, course_dir: Path | 
     chosen = tuple(course.find(word) for word in exercises) or course.exercises
     jobs = options.pop("jobs") or 2 * len(os.sched_getaffinity(0))
     with _console(to_stderr=json_file == "-") as console:
-        plan = Plan(course=course, exercises=chosen, jobs=jobs, **options)
+        plan = Plan(course=course, exercises=chosen, jobs=jobs, command=main, **options)
         found = prove(plan, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
     if json_file == "-":
         click.echo(found.to_json())

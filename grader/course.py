@@ -238,17 +238,21 @@ class Course(_Value):
             UsageError: none or several; the message lists them.
         """
         by_slug = {exercise.slug: exercise for exercise in self.exercises}
-        word = word.strip().lower()
-        if word in by_slug:
-            return by_slug[word]
-        digits = re.fullmatch("(?:ex)?([0-9]{1,3})", word)
-        found = [slug for slug in by_slug if digits and int(by_slug[slug].number[2:]) == int(digits[1])]
-        found = found or [slug for slug in by_slug if word and slug.startswith(word)]
-        if len(found) == 1:
-            return by_slug[found[0]]
-        if found:
-            raise UsageError(f"{word!r} may be any of {', '.join(found)}; write more of the name")
-        raise UsageError(f"there is no exercise {word!r}; {choices(word, by_slug)}")
+        return by_slug[_meant(word, tuple(by_slug))]
+
+
+def _meant(word: str, slugs: Sequence[str]) -> str:
+    word = word.strip().lower()
+    if word in slugs:
+        return word
+    digits = re.fullmatch("(?:ex)?([0-9]{1,3})", word)
+    found = [slug for slug in slugs if digits and int(slug.partition("_")[0][2:]) == int(digits[1])]
+    found = found or [slug for slug in slugs if word and slug.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{word!r} may be any of {', '.join(found)}; write more of the name")
+    raise UsageError(f"there is no exercise {word!r}; {choices(word, slugs)}")
 
 
 # Loading
@@ -281,10 +285,12 @@ def load_course(root: Path, *, only: str | None = None) -> Course:
     """The course in the folder `root`, every file of it read and found in agreement with the others.
 
     Args:
-        only: the slug of the one exercise that is wanted; the others' files are not looked at.
+        only: the one exercise that is wanted, in a person's words, as for `Course.find`; the others' files are not
+            looked at, and it is the only one that the course has.
 
     Raises:
         CourseError: a file is missing, unreadable, malformed or at odds with another one.
+        UsageError: `only` may mean none or several.
     """
     root = root.resolve()
     document = Located.read(root, COURSE_FILE)
@@ -297,8 +303,8 @@ def load_course(root: Path, *, only: str | None = None) -> Course:
     document.value(
         _CourseFile, languages=course.languages, parts=_PARTS
     )  # again: its own title can only now be held against them
-    wanted = (i for i, slug in enumerate(course.exercises) if only in (None, slug))
-    exercises = (_exercise(root, document, course, i) for i in wanted)
+    chosen = course.exercises if only is None else (_meant(only, course.exercises),)
+    exercises = (_exercise(root, document, course, course.exercises.index(slug)) for slug in chosen)
     return Course(
         root=root,
         title=course.title,

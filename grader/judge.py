@@ -26,6 +26,12 @@ from grader.course import load_course
 from grader.errors import KitError
 from grader.sandbox import Box, BoxEnded, Canary, Limits, Lost, Wall, build_wall, library_folders, raise_open_files
 
+# Plugins of pytest that no check needs; to load them takes as long as a check.
+_UNUSED = (
+    *("cacheprovider", "debugging", "doctest", "faulthandler", "junitxml", "pastebin", "setuponly", "setupplan"),
+    *("stepwise", "unittest"),
+)
+
 
 class Job(BaseModel):
     """What one judge is to do. Crosses a process border, so it is checked when it arrives."""
@@ -79,7 +85,7 @@ def _judge(job: Job, emit: Any) -> None:
     if job.boxed and refusal:
         raise Refused(f"a private network cannot be made ({refusal})")
     canary = Canary(port=job.canary_port, abstract=job.canary_abstract, environ=job.canary_environ)
-    exercise = load_course(job.course_root, only=job.slug).find(job.slug)
+    (exercise,) = load_course(job.course_root, only=job.slug).exercises
     wall = build_wall(
         job.staging,
         boxed=job.boxed,
@@ -116,7 +122,8 @@ def _judge(job: Job, emit: Any) -> None:
         emit=emit,
     )
     files = [str(path) for path in sorted(exercise.checks_dir.glob("test_*.py"))]
-    quiet = ["-p", "no:cacheprovider", "--noconftest", "-c", os.devnull, "--rootdir", str(exercise.checks_dir)]
+    unused = [word for name in _UNUSED for word in ("-p", f"no:{name}")]
+    quiet = [*unused, "--noconftest", "-c", os.devnull, "--rootdir", str(exercise.checks_dir)]
     with contextlib.redirect_stdout(sys.stderr):
         status = pytest.main(
             [*quiet, "--import-mode=importlib", "-p", "pytest_timeout", *files],

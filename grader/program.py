@@ -180,7 +180,7 @@ class Program:
         return 0
 
     def busy_s(self) -> float:
-        """Processor time that the program uses, in seconds, before it sleeps for the first time; it is stopped early.
+        """Processor time that its processes use, in seconds, before all sleep for the first time; it is stopped early.
 
         Not seconds of a clock: a program that sleeps when nothing is ready uses next to none on any machine.
         """
@@ -189,9 +189,12 @@ class Program:
         return self._cpu_s() - before_s
 
     def _cpu_s(self) -> float:
+        """Of all processes that it has now."""
+        used_s = 0.0
         with contextlib.suppress(vitals.Gone):
-            return vitals.pulse(self.pid).cpu_s
-        return 0.0
+            for pid in self.processes():
+                used_s += vitals.cpu_s(pid)
+        return used_s
 
     # --- measuring
 
