@@ -22,6 +22,7 @@ _T = TypeVar("_T")
 
 SILENT_S = 10.0  # nobody waits longer than this without any progress
 ASLEEP_S = 3.0  # nor than this for a program that sleeps through it: load keeps a program runnable, not asleep
+SILENT_CPU_S = 3.0  # nor for one that has used so much processor time without any progress: it goes round in circles
 SETTLED_S = 3.0
 BUSY_CPU_S = 0.2
 _STILL = 4  # looks in a row, 5 ms apart, at which nothing has changed
@@ -86,6 +87,7 @@ class Program:
         self._ended: CheckFailed | None = None
         self._pulse: tuple[vitals.Pulse, ...] = ()
         self._pulse_since_s = 0.0
+        self._silent_from_cpu_s: float | None = None
 
     @property
     def pid(self) -> int:
@@ -102,8 +104,10 @@ class Program:
         """Raise when waiting has become pointless: the program ended, sleeps through it, or nothing comes for long."""
         self.check_alive()
         if silent_s < ASLEEP_S / 3:
-            self._pulse = ()
+            self._pulse, self._silent_from_cpu_s = (), None
             return
+        if self._silent_from_cpu_s is None:
+            self._silent_from_cpu_s = self._cpu_s()
         with contextlib.suppress(vitals.Gone):
             pulse = tuple(vitals.pulse(pid) for pid in self.processes())
             now_s = time.monotonic()
@@ -114,6 +118,11 @@ class Program:
                 raise CheckFailed(
                     expected="an answer", seen=f"nothing: the program sleeps{f' in {place}' if place else ''}"
                 )
+        used_s = self._cpu_s() - self._silent_from_cpu_s
+        if used_s > SILENT_CPU_S:
+            raise CheckFailed(
+                expected="an answer", seen=f"nothing, while the program used {used_s:.0f} s of processor time"
+            )
         if silent_s > SILENT_S:
             raise CheckFailed(expected="an answer", seen=f"nothing for {SILENT_S:.0f} seconds, while the program runs")
 
