@@ -426,6 +426,7 @@ class Room:
 
     def __init__(self, channel: Channel, marks: str) -> None:
         self._channel, self._marks = channel, marks
+        self._meter = OpcodeMeter()
 
     def pause(self, label: str) -> None:
         """Tell the judge, and wait for its go."""
@@ -439,13 +440,17 @@ class Room:
 
     def opcodes(self, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
         """The opcodes of Python that this thread runs for function(*arguments), and what it returns."""
-        meter = OpcodeMeter()
+        self._meter = meter = OpcodeMeter()
         meter.start()
         try:
             value = function(*arguments)
         finally:
             meter.stop()
         return meter.count, value
+
+    def opcodes_so_far(self) -> int:
+        """Within `opcodes`: how many it has counted by now."""
+        return self._meter.count
 
 
 def run(module: types.ModuleType | None, order: Message, channel: Channel) -> None:

@@ -91,7 +91,8 @@ def bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
         other.ask(b"still there?", shout(b"still there?"))
 
 
-def partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: bool = False) -> None:
+    """Budgets syscalls_while_stalled and, unless it is to be done briefly, syscalls_after_partial."""
     size = sizes["big_reply"]
     request = b"%d bytes, please: " % size
     reply = swell(request) + b"\n"
@@ -127,6 +128,8 @@ def partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
             )
         second = swell(b"20 a second request")
         stalled.check(b"20 a second request", second, stalled.read_line("the reply to a request sent meanwhile"))
+        if briefly:
+            return
         stalled.ask(b"13 and again", swell(b"13 and again"))
         budget.at_most("syscalls_after_partial", while_stalled)
         stalled.send(request + b"\n")

@@ -669,7 +669,7 @@ def wait_for_the_end(student: Any, room: Any) -> Any:
         os.close(writing)
 
     def gives_up() -> Any:  # so that run() returns in any case
-        yield Sleep(0.05)
+        yield Sleep(0.02)
         for _ in range(1000):
             yield
         if len(log) < 2:
@@ -900,41 +900,41 @@ def switch_beside(student: Any, room: Any, crowds: list[int]) -> Any:  # noqa: C
     moment = type("Moment", (float,), comparisons)
     moment.__add__ = moment.__radd__ = lambda self, other: moment(float(self) + other)
 
-    def run_beside(parked: int, seconds: float) -> tuple[int, int, int]:
-        scheduler, woken, switches, early = student.Scheduler(), [], 0, 0
+    def switches_beside(parked: int, seconds: float) -> float | None:
+        scheduler, steps, cost = student.Scheduler(), [], None
+        began_s = time.monotonic()
 
         def sleeps() -> Any:
             yield Sleep(moment(seconds))
-            woken.append(1)
 
         def joins(task: Any) -> Any:
             yield Join(task)
 
-        def spins() -> Any:  # until all are awake, so that the scheduler never waits: who polls would count it
-            nonlocal switches, early
-            early = len(woken)
-            give_up_s = time.monotonic() + 2 * seconds
-            while len(woken) < parked // 2 and time.monotonic() < give_up_s:
-                switches += 1
+        def spins() -> Any:
+            nonlocal cost
+            yield  # behind it, all are parked
+            before = room.opcodes_so_far()
+            for step in range(320):
+                steps.append(step + len(steps))
                 yield
+            if time.monotonic() - began_s < seconds:  # else some woke meanwhile, and the others were fewer
+                cost = (room.opcodes_so_far() - before) / len(steps)
 
         for task in [scheduler.spawn(sleeps()) for _ in range(parked // 2)]:
             scheduler.spawn(joins(task))
         scheduler.spawn(spins())
-        opcodes, _ = room.opcodes(scheduler.run)
-        return opcodes, switches, early
+        room.opcodes(scheduler.run)
+        return cost
 
     costs = []
-    for parked in crowds:  # what spawning, parking and waking cost is the same in a shorter and in a longer run
-        for seconds in (0.00004 * parked, 0.0004 * parked):
-            short, few, early = run_beside(parked, seconds)
-            if not early:  # else some woke before all were parked, for the machine is busy
+    for parked in crowds:
+        for patience in (1, 5, 30):
+            cost = switches_beside(parked, patience * (0.02 + 0.00004 * parked))
+            if cost is not None:
+                costs.append(cost)
                 break
-        for more_seconds in (0.03, 0.4):
-            long, many, _ = run_beside(parked, seconds + more_seconds)
-            if many > few + 100:
-                break
-        costs.append((long - short) / max(1, many - few))
+        else:
+            break
     return costs
 
 
@@ -943,7 +943,11 @@ def test_ops(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     honest_floor = 20
 
     def ratio() -> float:
-        few, many = outcome(submission, switch_beside, [10, sizes["parked"]])
+        costs = outcome(submission, switch_beside, [10, sizes["parked"]])
+        if len(costs) < 2:
+            seen = "a few hundred switches beside tasks that wait took seconds"
+            raise CheckFailed(expected="a switch that costs as much beside thousands as beside ten", seen=seen)
+        few, many = costs
         if min(few, many) < honest_floor:
             seen = f"{min(few, many):.0f}: the tasks run elsewhere, or the count was switched off"
             rule = f"at least {honest_floor} opcodes for a switch, in the thread that calls run()"
@@ -1077,4 +1081,4 @@ def test_echo_frag(submission: Submission) -> None:
 
 
 def test_echo_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.partial(echo(submission), budget, sizes)
+    line_server.partial(echo(submission), budget, sizes, briefly=True)
