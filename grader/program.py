@@ -170,6 +170,7 @@ class Program:
         """
         deadline_s, still, restless, size = time.monotonic() + SETTLED_S, 0, 0, -1
         began_s, waiting = self._cpu_s(), self._waiting()
+        enough_s = 2 * BUSY_CPU_S if self.trace else BUSY_CPU_S  # half of it is the tracer's
         while still < _STILL and time.monotonic() < deadline_s:
             self.check_alive()
             with contextlib.suppress(vitals.Gone):
@@ -179,7 +180,7 @@ class Program:
                 still, size = (still + 1 if asleep and now == size else 0), now
             if waiting != (waiting := self._waiting()):
                 began_s, restless = self._cpu_s(), 0
-            elif restless > _RESTLESS or (not still and self._cpu_s() - began_s > BUSY_CPU_S):
+            elif restless > _RESTLESS or (not still and self._cpu_s() - began_s > enough_s):
                 return False
             time.sleep(0.005)
         return still >= _STILL
@@ -198,10 +199,10 @@ class Program:
         return self._cpu_s() - before_s
 
     def _cpu_s(self) -> float:
-        """Of all processes that it has now."""
+        """Of all processes that it has now, and of its tracer, whom a program that goes round in circles keeps busy."""
         used_s = 0.0
         with contextlib.suppress(vitals.Gone):
-            for pid in self.processes():
+            for pid in (*self.processes(), *([self._box.outermost_pid] if self.trace else [])):
                 used_s += vitals.cpu_s(pid)
         return used_s
 
