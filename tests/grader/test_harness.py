@@ -494,8 +494,8 @@ def test_settling_gives_up_on_a_program_that_never_rests(judged: Judged) -> None
     assert busy_s > 0
 
 
-def silent(wall: Wall, source: str, silent_cpu_s: float = 99.0) -> list[Any]:
-    program.ASLEEP_S, program.SILENT_S, program.SILENT_CPU_S = 0.5, 1.5, silent_cpu_s
+def silent(wall: Wall, source: str, silent_s: float = 1.5, silent_cpu_s: float = 60.0) -> list[Any]:
+    program.ASLEEP_S, program.SILENT_S, program.SILENT_CPU_S = 0.5, silent_s, silent_cpu_s
     with serving(wall, source) as running, running.client() as client:
         return failure_of(lambda: client.ask(b"hello", b"HELLO"))
 
@@ -512,7 +512,7 @@ def test_a_program_that_is_busy_with_other_things_is_told_after_a_longer_silence
 
 
 def test_a_program_that_uses_much_processor_time_meanwhile_is_told_at_once(judged: Judged) -> None:
-    assert judged(silent, BUSY, 0.6)[2] == "nothing, while the program used 1 s of processor time"
+    assert judged(silent, BUSY, 60.0, 0.6)[2] == "nothing, while the program used 1 s of processor time"
 
 
 SPEAKS_AND_ENDS = server("lsock.accept()\nprint('one')\nprint('two', file=sys.stderr)\nos._exit(3)")
