@@ -211,6 +211,7 @@ def _expected(course: Course, exercise: Exercise) -> Mapping[str, _Promise]:
 
 # Forked from a process that has imported everything already: a third of what a short grading costs.
 _FORKS = multiprocessing.get_context("forkserver")
+_REPORT, _OUTPUT = "report.json", "output"
 _FORKS.set_forkserver_preload(["grader.cli", "grader.grading", "grader.progress", "grader.terminal"])
 
 
@@ -221,22 +222,23 @@ def _graded(plan: Plan, row: Row) -> Result:
         grading = _FORKS.Process(target=_grade, args=(plan.command, words, scratch))
         grading.start()
         grading.join()
-        written, said = Path(scratch, "report.json"), Path(scratch, "output").read_text(encoding="utf-8")
         try:
-            report = from_json(written.read_bytes())
+            report = from_json(Path(scratch, _REPORT).read_bytes())
         except (OSError, ValueError):
-            last = (said.strip().splitlines() or [f"exit code {grading.exitcode}"])[-1]
-            return Result(row=row, report=None, off=(f"no report: {last}",))
+            said = [f"it ended with {grading.exitcode}"]
+            with contextlib.suppress(OSError):  # it may have been killed before it opened it
+                said += Path(scratch, _OUTPUT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            return Result(row=row, report=None, off=(f"no report: {said[-1]}",))
     return Result(row=row, report=report, off=tuple(_off(row, report)))
 
 
 def _grade(command: Callable[[], object], words: Sequence[str], scratch: str) -> None:
     """The command with these words, in this process; what it says goes into a file."""
     os.chdir(scratch)
-    with Path("output").open("wb") as output:
+    with Path(_OUTPUT).open("wb") as output:
         for fd in (1, 2):
             os.dup2(output.fileno(), fd)
-    sys.argv = ["grade", *words, "--json", "report.json"]
+    sys.argv = ["grade", *words, "--json", _REPORT]
     command()
 
 

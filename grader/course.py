@@ -176,7 +176,7 @@ class Exercise(_Written):
     @property
     def number(self) -> str:
         """The slug's first word: "ex03"."""
-        return self.slug.partition("_")[0]
+        return _number(self.slug)
 
     @property
     def handout_dir(self) -> Path:
@@ -241,12 +241,16 @@ class Course(_Value):
         return by_slug[_meant(word, tuple(by_slug))]
 
 
+def _number(slug: str) -> str:
+    return slug.partition("_")[0]
+
+
 def _meant(word: str, slugs: Sequence[str]) -> str:
     word = word.strip().lower()
     if word in slugs:
         return word
     digits = re.fullmatch("(?:ex)?([0-9]{1,3})", word)
-    found = [slug for slug in slugs if digits and int(slug.partition("_")[0][2:]) == int(digits[1])]
+    found = [slug for slug in slugs if digits and int(_number(slug)[2:]) == int(digits[1])]
     found = found or [slug for slug in slugs if word and slug.startswith(word)]
     if len(found) == 1:
         return found[0]
@@ -303,8 +307,10 @@ def load_course(root: Path, *, only: str | None = None) -> Course:
     document.value(
         _CourseFile, languages=course.languages, parts=_PARTS
     )  # again: its own title can only now be held against them
-    chosen = course.exercises if only is None else (_meant(only, course.exercises),)
-    exercises = (_exercise(root, document, course, course.exercises.index(slug)) for slug in chosen)
+    wanted = None if only is None else _meant(only, course.exercises)
+    exercises = (
+        _exercise(root, document, course, i) for i, slug in enumerate(course.exercises) if wanted in (None, slug)
+    )
     return Course(
         root=root,
         title=course.title,

@@ -28,8 +28,16 @@ from grader.sandbox import Box, BoxEnded, Canary, Limits, Lost, Wall, build_wall
 
 # Plugins of pytest that no check needs; to load them takes as long as a check.
 _UNUSED = (
-    *("cacheprovider", "debugging", "doctest", "faulthandler", "junitxml", "pastebin", "setuponly", "setupplan"),
-    *("stepwise", "unittest"),
+    "cacheprovider",
+    "debugging",
+    "doctest",
+    "faulthandler",
+    "junitxml",
+    "pastebin",
+    "setuponly",
+    "setupplan",
+    "stepwise",
+    "unittest",
 )
 
 

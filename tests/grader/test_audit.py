@@ -1,12 +1,15 @@
 """The course proves itself: `grade audit` on the tiny course, as it is and with each promise broken."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from grader import audit
+from grader.course import load_course
 from gradings import CHECKS, EXERCISE, HANDOUT, SLUG, Done, Tiny, tiny_course
 
 WRONG = f"tests/{SLUG}/wrong"
@@ -149,6 +152,26 @@ def test_a_submission_that_cannot_be_graded_is_off_and_told(course: Tiny) -> Non
     assert done.code == 1
     assert "no report: grade: " in done.out
     assert "NUL" in done.out
+
+
+def test_a_grading_that_ends_without_a_word_is_off_and_told(course: Tiny) -> None:
+    loaded = load_course(course.root)
+    plan = audit.Plan(
+        course=loaded,
+        exercises=loaded.exercises,
+        jobs=1,
+        quick=False,
+        references=True,
+        repeat=1,
+        burn=0,
+        command=os.abort,
+    )
+    said: list[str] = []
+
+    found = audit.prove(plan, said.append)
+
+    assert not found.clean
+    assert [result.off for result in found.results] == [("no report: it ended with -6",)] * 2
 
 
 @pytest.mark.parametrize(

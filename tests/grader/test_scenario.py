@@ -67,7 +67,7 @@ def never_there(student: Any, room: Any) -> object:
 
 
 def waits_for(wall: Wall, source: str) -> list[Any]:
-    program.ASLEEP_S, program.SILENT_S = 0.5, 1.0
+    program.ASLEEP_S, program.SILENT_S, program.SILENT_CPU_S = 0.5, 1.0, 0.3  # the last is for who is asked, not for it
     with handed_in(wall, source).running(never_there) as run:
         return failure_of(lambda: run.until("held"))
 
@@ -185,10 +185,18 @@ def metered(student: Any, room: Any) -> list[object]:
             student.scaled(1)
         return "done"
 
+    def phases() -> int:
+        begun = room.opcodes_so_far()
+        rounds(10)
+        middle = room.opcodes_so_far()
+        rounds(10)
+        return int((room.opcodes_so_far() - middle) - (middle - begun))
+
     first, value = room.opcodes(rounds, 10)
     second, _ = room.opcodes(rounds, 10)
     more, _ = room.opcodes(rounds, 110)
-    return [value, first == second, (more - first) / 100]
+    phased, between = room.opcodes(phases)
+    return [value, first == second, (more - first) / 100, between, phased > 2 * first]
 
 
 def meter(wall: Wall) -> object:
@@ -196,10 +204,11 @@ def meter(wall: Wall) -> object:
 
 
 def test_opcodes_are_counted_exactly_and_in_proportion(judged: Judged) -> None:
-    value, same, per_round = judged(meter)
+    value, same, per_round, between, more = judged(meter)
 
-    assert (value, same) == ("done", True)
+    assert (value, same, more) == ("done", True, True)
     assert 5 < per_round < 30
+    assert abs(between) < 3  # a phase and the same phase again
 
 
 def metered_beside_a_thread(_student: Any, room: Any) -> int:
