@@ -15,7 +15,10 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict
     grading                             the story of one grading, seen from outside the judge
     terminal progress doctor audit      readers of reports, and what proves the course and the machine
-    cli                                 words on a command line; the only reader of the environment
+    formats                             reports in other tools' forms
+    publish                             what students and platforms receive
+    border                              the only reader of the environment
+    cli instructing                     words on a command line
 """
 
 __version__ = "0.1.0"

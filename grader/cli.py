@@ -1,5 +1,5 @@
-"""Words on a command line, and exit codes. The only place that reads the environment, and the only one that turns
-exceptions into text.
+"""Words on a command line, and exit codes: grading an exercise, and the only place that turns exceptions into text.
+The other commands stand in `instructing`.
 
 Exit codes: 0 everything passed · 1 graded, something failed · 2 wrong usage, course or submission · 3 no verdict.
 
@@ -11,13 +11,14 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from grader import __version__
+from grader import __version__, instructing
+from grader.border import course_at, make_console, search_path
 from grader.errors import GraderError, KitError, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ def commands() -> None:
     """
 
 
+for _command in instructing.COMMANDS:
+    commands.add_command(_command)
+
+
 @commands.command("exercise", hidden=True)
 @click.argument("exercise", required=False)
 @click.option("--solution", is_flag=True, help="Grade the reference solution.")
@@ -81,7 +86,7 @@ def commands() -> None:
 @click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
 def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **options: Any) -> NoReturn:
     """Grade one exercise."""
-    course = _course(course_dir, only=None if all_ else exercise)
+    course = course_at(course_dir, only=None if all_ else exercise)
     if exercise is None and not all_:
         _refuse_options_without_exercise(options)
         _overview(course, options["language"])
@@ -90,7 +95,7 @@ def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **
         raise UsageError("--all grades every exercise: leave out the exercise, --submission, --only and --json.")
     if options["language"] not in course.languages:
         raise UsageError(f"The course has no texts in {options['language']}: it has {', '.join(course.languages)}.")
-    with _console(to_stderr=options["json_file"] == "-") as console:
+    with make_console(to_stderr=options["json_file"] == "-") as console:
         reports = [_grade_one(console, course, one, **options) for one in course.exercises]
         if all_:
             _sum_up(console, reports)
@@ -138,9 +143,9 @@ def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
         exercise=exercise,
         source=source,
         seed=random.SystemRandom().getrandbits(32) if options["seed"] is None else options["seed"],
-        machine=machine(path=_path()),
-        bwrap=find_program("bwrap", path=f"/usr/bin{os.pathsep}{_path()}"),  # AppArmor's profiles name this path
-        strace=find_program("strace", path=_path()),
+        machine=machine(path=search_path()),
+        bwrap=find_program("bwrap", path=f"/usr/bin{os.pathsep}{search_path()}"),  # AppArmor's profiles name this path
+        strace=find_program("strace", path=search_path()),
         own=own,
         trust=options["trust"],
         # Other people's work is graded with what they have not seen, where the instructor has it.
@@ -227,12 +232,6 @@ def _remember(console: "Console", course: "Course", report: "Graded") -> None:
         console.print(warning, markup=False, highlight=False)
 
 
-def _course(folder: Path | None, *, only: str | None = None) -> "Course":
-    from grader.course import find_course_root, load_course
-
-    return load_course(find_course_root((folder or Path.cwd()).absolute()), only=only)
-
-
 def _refuse_options_without_exercise(options: dict[str, Any]) -> None:
     given = [name for name in ("solution", "submission", "only", "json_file", "trust", "keep") if options[name]]
     if given:
@@ -258,99 +257,11 @@ def _overview(course: "Course", language: str) -> None:
         if following is None and (result is None or result.score < result.measurable_score):
             following = exercise
     command = f"grade {following.number}" if following else "grade --all"
-    with _console() as console:
+    with make_console() as console:
         terminal.show_overview(console, course.title.in_(language), rows, command)
 
 
-# --- the other commands -------------------------------------------------------------------------------------------
-
-
-@commands.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON, on standard output.")
-def doctor(as_json: bool) -> NoReturn:
-    """What this machine can isolate and measure, and the line that mends the rest."""
-    from grader import doctor as examination
-
-    findings = examination.examine(path=_path())
-    if as_json:
-        click.echo(examination.to_json(findings))
-    else:
-        with _console() as console:
-            examination.show(console, findings)
-    sys.exit(PASSED if all(finding.ok for finding in findings) else SOMETHING_FAILED)
-
-
-@commands.command()
-@click.argument("exercises", nargs=-1)
-@click.option("--quick", is_flag=True, help="Each wrong submission only on what it promises to fail.")
-@click.option("--repeat", type=click.IntRange(1), default=1, metavar="N", help="Grade each reference N times.")
-@click.option("--burn", type=click.IntRange(0), default=0, metavar="N", help="Beside N processes that burn CPU.")
-@click.option("--references", is_flag=True, help="Only stubs and references.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    help="Gradings at a time; two a processor if left out, as each waits half of its time.",
-)
-@click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the matrix; - is standard output.")
-@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
-def audit(exercises: tuple[str, ...], json_file: str | None, course_dir: Path | None, **options: Any) -> NoReturn:
-    """Prove the course: each stub, reference, right and wrong submission gets what it promises."""
-    from grader.audit import Plan, prove
-
-    course = _course(course_dir)
-    chosen = tuple(course.find(word) for word in exercises) or course.exercises
-    jobs = options.pop("jobs") or 2 * len(os.sched_getaffinity(0))
-    with _console(to_stderr=json_file == "-") as console:
-        plan = Plan(course=course, exercises=chosen, jobs=jobs, command=main, **options)
-        found = prove(plan, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
-    if json_file == "-":
-        click.echo(found.to_json())
-    elif json_file:
-        Path(json_file).write_text(found.to_json() + "\n", encoding="utf-8")
-    sys.exit(PASSED if found.clean else SOMETHING_FAILED)
-
-
-@commands.command()
-@click.argument("exercises", nargs=-1)
-@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
-def stubs(exercises: tuple[str, ...], course_dir: Path | None) -> None:
-    """Generate the students' stubs from the reference solutions (authors only: it replaces the stubs)."""
-    from grader.stubs import stub_of
-
-    course = _course(course_dir)
-    for exercise in tuple(course.find(word) for word in exercises) or course.exercises:
-        for name in exercise.submit:
-            source = (exercise.solution_dir / name).read_text(encoding="utf-8")
-            stub = stub_of(source, name=f"solutions/{exercise.slug}/{name}")
-            (exercise.handout_dir / name).write_text(stub, encoding="utf-8")
-            click.echo(f"exercises/{exercise.slug}/{name}")
-
-
-@commands.command()
-def schema() -> None:
-    """The JSON Schema of a report."""
-    from grader.report import json_schema_text
-
-    click.echo(json_schema_text(), nl=False)
-
-
-# --- the border ---------------------------------------------------------------------------------------------------
-
-
-def _path() -> str:
-    from grader.doctor import SYSTEM_PATH
-
-    return os.environ.get("PATH", SYSTEM_PATH)
-
-
-@contextlib.contextmanager
-def _console(*, to_stderr: bool = False) -> "Iterator[Console]":
-    from grader.terminal import make_console
-
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    columns = os.environ.get("COLUMNS", "")
-    stream = sys.stderr if to_stderr else sys.stdout
-    yield make_console(stream, colour=False if plain else None, width=int(columns) if columns.isdecimal() else None)
+# --- the end --------------------------------------------------------------------------------------------------------
 
 
 def _drop_output() -> None:
@@ -371,7 +282,7 @@ def main() -> NoReturn:
         if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second
             signal.signal(number, signal.default_int_handler)
     try:
-        commands(prog_name="grade", standalone_mode=False)
+        commands(prog_name="grade", standalone_mode=False, obj=main)  # `audit` types `grade` itself
     except click.ClickException as error:
         error.show()
         sys.exit(UsageError.exit_code)

@@ -163,8 +163,9 @@ class Exercise(_Written):
     """One exercise, its files in agreement. The first file of `submit` is the module that holds `entry`.
 
     `hidden_sizes` is whole: `sizes` with the instructor's numbers in their place; None when there is no overlay.
-    `digest` is the SHA-256, in hex, of what decides a verdict: the names in the course and the bytes of course.yaml,
-    exercise.yaml, the given files and tests/<slug>/*.py, as they were when the course was loaded.
+    `digest` is the SHA-256, in hex, of what decides a verdict: the limits (of course.yaml nothing else counts, so it
+    may list other exercises elsewhere), and the names in the course and bytes of exercise.yaml, the given files and
+    tests/<slug>/*.py, as they were when the course was loaded.
     """
 
     slug: _Slug
@@ -339,7 +340,7 @@ def _exercise(root: Path, listing: "Located", course: _CourseFile, index: int) -
         root=root,
         limits=limits,
         hidden_sizes=_hidden_sizes(root, slug, written.sizes),
-        digest=_digest({COURSE_FILE: listing.raw, name: document.raw, **given, **tests}),
+        digest=_digest({COURSE_FILE: limits.model_dump_json().encode(), name: document.raw, **given, **tests}),
     )
 
 

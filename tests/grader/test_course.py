@@ -653,7 +653,7 @@ def test_a_check_that_there_is_not_is_refused_with_the_nearest_one(exercise: Exe
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
-    "course.yaml": lambda root: put(root, COURSE_FILE, COURSE + "# more\n"),
+    "a limit of the course": lambda root: put(root, COURSE_FILE, COURSE.replace("processes: 64", "processes: 65")),
     "exercise.yaml": lambda root: put(root, EXERCISE_FILE, EXERCISE.replace("limit: 5", "limit: 6")),
     "a given file": lambda root: put(root, "exercises/ex03_loop/traps.py", "SLEEP = 2\n"),
     "a test": lambda root: put(root, TEST_FILE, TESTS + "# more\n"),
@@ -662,6 +662,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a file's name": lambda root: (root / TEST_FILE).rename(root / "tests/ex03_loop/test_all.py"),
 }
 NO_CHANGES: dict[str, Callable[[Path], object]] = {
+    "the rest of course.yaml": lambda root: put(root, COURSE_FILE, COURSE.replace("title: ", "title: Other ")),
     "hidden sizes": lambda root: put(root, HIDDEN_FILE, "format: 1\nsizes:\n  crowd: 118\n"),
     "hidden checks": lambda root: put(root, "tests/ex03_loop/hidden/test_more.py", "def test_more(): pass\n"),
     "wrong": lambda root: put(root, "tests/ex03_loop/wrong/busy/loop.py", ""),

@@ -1,0 +1,1 @@
+"""A report in the form that another tool reads, one module a tool."""
