@@ -21,8 +21,8 @@ class Result:
 
 
 def read_results(folder: Path) -> Sequence[Result]:
-    """Every report in the folder, by student and exercise. Files and folders whose names begin with a dot are not looked
-    at, nor is what does not end in .json.
+    """Every report in the folder, by student and exercise. Names that begin with a dot are not looked at, nor is a file
+    that does not end in .json.
 
     Raises:
         UsageError: there is no such folder or no report in it; a file is no report; a student has two of one exercise;

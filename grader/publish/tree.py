@@ -71,7 +71,7 @@ def write(tree: Tree, folder: Path) -> None:
             for name in sorted(tree):
                 _write_file(scratch / "tree" / name, tree[name])
             for below, _, _ in os.walk(scratch / "tree"):
-                os.chmod(below, 0o755)  # whatever the umask is, and mkdtemp's own 0700
+                Path(below).chmod(0o755)  # whatever the umask is, and mkdtemp's own 0700
             (scratch / "tree").rename(folder)  # onto an empty folder or none; else it raises, and nothing is lost
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}. Name another folder.") from error
