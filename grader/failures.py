@@ -14,6 +14,16 @@ class CheckFailed(Exception):
         self.expected, self.seen, self.evidence = expected, seen, tuple(evidence)
 
 
+def demand(true: bool, expected: str, seen: object, evidence: Sequence[str] = ()) -> None:
+    """Nothing, if so; else the check has failed. What was seen is told as it is if it is text, else as Python shows it.
+
+    Raises:
+        CheckFailed: it is not true.
+    """
+    if not true:
+        raise CheckFailed(expected=expected, seen=seen if isinstance(seen, str) else repr(seen), evidence=evidence)
+
+
 class Crashed(CheckFailed):
     """The program ended when it should have gone on: outcome `crashed`."""
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from grader import line_server
-from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted
+from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, demand
 from grader.harness import Budgets, Calls, Count, Run, Submission
 from grader.line_server import Sizes
 from grader.strace import CLONE_CALLS, READINESS_CALLS
@@ -48,11 +48,6 @@ def outcome(submission: Submission, scenario: Callable[..., Any], *arguments: An
         return run.result()
 
 
-def must(good: bool, expected: str, seen: object, evidence: Sequence[str] = ()) -> None:
-    if not good:
-        raise CheckFailed(expected=expected, seen=seen if isinstance(seen, str) else repr(seen), evidence=evidence)
-
-
 # --- turns --------------------------------------------------------------------------------------------------------
 
 
@@ -80,32 +75,36 @@ def take_turns(student: Any, room: Any, lengths: list[int], steps: int) -> Any:
 def test_roundrobin(submission: Submission, rng: Random) -> None:
     lengths = rng.sample(range(1, 8), 5)
     found = outcome(submission, take_turns, lengths, 9)
-    must(
+    demand(
         found["early"] == [],
         "spawn() only queues a task: its first step comes in run()",
         f"{found['early']} before run()",
     )
     expected = [f"{'ABCDEFGHIJ'[n]}{step}" for step in range(1, 9) for n, most in enumerate(lengths) if step <= most]
-    must(
+    demand(
         found["log"] == expected,
         f"tasks that yield take turns, in the order they were spawned: {' '.join(expected)}",
         " ".join(map(str, found["log"])) or "no step at all",
     )
-    must(
+    demand(
         found["done"] == [True] * len(lengths), "task.done is True for each task when run() has returned", found["done"]
     )
     log = found["midway"]
     words = " ".join(map(str, log))
-    must(
+    demand(
         sorted(log) == sorted(f"{name}{step}" for name in "PQC" for step in range(1, 10)),
         "all steps of P, Q and C",
         words,
     )
     first = log.index("C1")
-    must(log.index("P2") < first < log.index("P4"), "C, which P spawns at its step 2, starts before P's step 4", words)
+    demand(
+        log.index("P2") < first < log.index("P4"), "C, which P spawns at its step 2, starts before P's step 4", words
+    )
     for step in range(1, 6):
         between = sorted(word[0] for word in log[log.index(f"C{step}") + 1 : log.index(f"C{step + 1}")])
-        must(between == ["P", "Q"], "a task that is spawned in run() takes turns with the others, one step each", words)
+        demand(
+            between == ["P", "Q"], "a task that is spawned in run() takes turns with the others, one step each", words
+        )
 
 
 # --- ends ---------------------------------------------------------------------------------------------------------
@@ -172,9 +171,9 @@ def test_value(submission: Submission, rng: Random) -> None:
     }
     for name, (value, rule) in cases.items():
         seen = repr(found["got"][name]) if name in found["got"] else "the joining task never went on"
-        must(name in found["got"] and found["got"][name] == value, f"{rule}: {value!r}", seen)
+        demand(name in found["got"] and found["got"][name] == value, f"{rule}: {value!r}", seen)
     for name, value in {"slow": a + b, "quick": c, "silent": None}.items():
-        must(found["value"][name] == value, f"task.value is what the task returned: {value!r}", found["value"][name])
+        demand(found["value"][name] == value, f"task.value is what the task returned: {value!r}", found["value"][name])
 
 
 def fail_and_join(student: Any, room: Any, word: str) -> Any:
@@ -231,8 +230,8 @@ def fail_and_join(student: Any, room: Any, word: str) -> Any:
 
 def survived(found: Any) -> None:
     rule = "an exception ends the task that raised it, and run() goes on"
-    must("escaped" not in found, rule, f"run() raised {found.get('escaped')}")
-    must(found["steps"] == 10, "the other tasks go on when one fails: 10 steps", f"{found['steps']} steps")
+    demand("escaped" not in found, rule, f"run() raised {found.get('escaped')}")
+    demand(found["steps"] == 10, "the other tasks go on when one fails: 10 steps", f"{found['steps']} steps")
 
 
 def test_exc(submission: Submission, rng: Random) -> None:
@@ -247,14 +246,14 @@ def test_exc(submission: Submission, rng: Random) -> None:
     }
     for name, rule in cases.items():
         seen = " ".join(found["got"].get(name, ["nothing: the joining task never went on"]))
-        must(
+        demand(
             found["got"].get(name) == ["ValueError", word, "and went on"],
             f"{rule}: ValueError {word} and went on",
             seen,
         )
     rule = f"task.error is what the task raised: ValueError {word}"
-    must(found["stored"] == ["ValueError", word], rule, " ".join(found["stored"]))
-    must(found["done"] == [True, True], "task.done is True for a task that failed", found["done"])
+    demand(found["stored"] == ["ValueError", word], rule, " ".join(found["stored"]))
+    demand(found["done"] == [True, True], "task.done is True for a task that failed", found["done"])
 
 
 def fail_alone(student: Any, room: Any, word: str) -> Any:
@@ -297,17 +296,17 @@ def test_unjoined(submission: Submission, rng: Random) -> None:
     survived(found)
     expected = [["KeyError", word + "-2"], ["ValueError", word + "-1"]]
     words = ", ".join(" ".join(error) for error in found["reported"]) or "no error"
-    must(
+    demand(
         not any("OSError" in error for error in found["reported"]),
         "scheduler.errors holds no error that a joining task has been given",
         words,
     )
-    must(
+    demand(
         sorted(found["reported"]) == expected,
         f"scheduler.errors holds what unjoined tasks raised, each once: {', '.join(' '.join(e) for e in expected)}",
         words,
     )
-    must(
+    demand(
         found["stored"] == ["ValueError", "KeyError"],
         "task.error of both is set: ValueError, KeyError",
         found["stored"],
@@ -357,11 +356,11 @@ def test_deep(submission: Submission, sizes: Sizes) -> None:
     length = sizes["chain"]
     found = outcome(submission, join_deeply, length)
     shallow = "resuming takes no stack: joiners are queued when a task ends, not resumed from within"
-    must("escaped" not in found, shallow, "run() raised RecursionError")
-    must("RecursionError" not in found["errors"], shallow, "a task failed with RecursionError")
+    demand("escaped" not in found, shallow, "run() raised RecursionError")
+    demand("RecursionError" not in found["errors"], shallow, "a task failed with RecursionError")
     rule = f"the last of {length:,} tasks, each joining the one before, returns {length}"
-    must(found["chain"] == length, rule, found["chain"])
-    must(found["gathered"] == length, f"one task joins {length:,} that are done already", found["gathered"])
+    demand(found["chain"] == length, rule, found["chain"])
+    demand(found["gathered"] == length, f"one task joins {length:,} that are done already", found["gathered"])
 
 
 # --- time ---------------------------------------------------------------------------------------------------------
@@ -401,26 +400,28 @@ def test_sleep_order(submission: Submission, sizes: Sizes, rng: Random) -> None:
     for tries_left in reversed(range(TRIES)):
         events, rested = outcome(submission, sleep_and_tell, [number / 1000 for number in milliseconds])
         woken = [number for what, number, _ in events if what == "wakes"]
-        must(sorted(woken) == list(range(len(milliseconds))), "each sleeper wakes, once", f"{len(woken)} of them woke")
-        must(
+        demand(
+            sorted(woken) == list(range(len(milliseconds))), "each sleeper wakes, once", f"{len(woken)} of them woke"
+        )
+        demand(
             not one_by_one(milliseconds, events),
             "while one task sleeps, the next one takes its first step, and yields Sleep too",
             "each task took its first step when the one before had slept its time",
         )
         before = misplaced(milliseconds, events)
-        must(
+        demand(
             not before,
             "sleepers wake in the order of their deadlines",
             before,
             [f"they woke in this order: {' '.join(str(milliseconds[n]) for n in woken)} (milliseconds)"],
         )
-        must(len(rested) == 1, "a task that sleeps three times wakes three times", "fewer")
+        demand(len(rested) == 1, "a task that sleeps three times wakes three times", "fewer")
         short_s = max(0.06 - rested[0], *(milliseconds[n] / 1000 - slept(events, n) for n in woken))
         if short_s <= SLACK_S:
             return
         early = f"{1000 * short_s:.2f} ms too early"
         seen = f"three times Sleep(0.02) ended {early}" if short_s == 0.06 - rested[0] else f"one woke {early}"
-        must(tries_left > 0, "no sleeper wakes before its time has passed, counted from its yield", seen)
+        demand(tries_left > 0, "no sleeper wakes before its time has passed, counted from its yield", seen)
 
 
 def slept(events: list[Any], number: int) -> float:
@@ -490,9 +491,9 @@ def test_sleep_together(submission: Submission, sizes: Sizes) -> None:
         found = outcome(submission, sleep_together, sleepers)
         started = (found["log"] + ["ends"]).index("ends")
         ended = found["log"].count("ends")
-        must(ended == sleepers, f"{sleepers} sleepers start, sleep and end", f"{ended} ended")
+        demand(ended == sleepers, f"{sleepers} sleepers start, sleep and end", f"{ended} ended")
         good = started == sleepers and found["steps"] >= 15
-        must(
+        demand(
             good or tries_left > 0,
             f"{sleepers} sleepers are asleep at once, and another task goes on meanwhile, for 15 steps and more",
             f"{started} had started when the first one ended; the other task took {found['steps']} steps meanwhile",
@@ -593,9 +594,9 @@ def test_io(submission: Submission, rng: Random) -> None:
     pair = [said for word in words for said in (f"asks {word}", f"hears {word}", f"gets {word[::-1]}")]
     pair.append("closes")
     rule = "tasks at both ends of a socketpair wait for each other; then two others at a second pair: "
-    must(log == pair * 2, rule + "; ".join(pair * 2), "; ".join(log))
+    demand(log == pair * 2, rule + "; ".join(pair * 2), "; ".join(log))
     log, expected = outcome(submission, fill), ["full", "drained", "goes on"]
-    must(
+    demand(
         log == expected,
         "a task that waits for Writable goes on when there is room: full; drained; goes on",
         "; ".join(log),
@@ -647,7 +648,7 @@ def test_duplex(submission: Submission) -> None:
         log = outcome(submission, wait_both_ways, acts)
         wanted = [word for act in acts for word in (act, events[act])]
         rule = "of two tasks at one descriptor, each goes on for its own event: "
-        must(log == wanted, rule + "; ".join(wanted), "; ".join(log))
+        demand(log == wanted, rule + "; ".join(wanted), "; ".join(log))
 
 
 def wait_for_the_end(student: Any, room: Any) -> Any:
@@ -684,7 +685,7 @@ def wait_for_the_end(student: Any, room: Any) -> Any:
 
 def test_hangup(submission: Submission) -> None:
     log = outcome(submission, wait_for_the_end)
-    must(log == ["closes", "reads b''"], "end of file is readable: closes; reads b''", "; ".join(log))
+    demand(log == ["closes", "reads b''"], "end of file is readable: closes; reads b''", "; ".join(log))
 
 
 # --- waiting ------------------------------------------------------------------------------------------------------
@@ -756,7 +757,7 @@ def test_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         if slept_s >= 0.2 - SLACK_S:
             return
         seen = f"Sleep(0.2) ended after {slept_s:.4f} s, in which bytes came for another task"
-        must(tries_left > 0, "bytes that come for one task wake no sleeper", seen)
+        demand(tries_left > 0, "bytes that come for one task wake no sleeper", seen)
 
 
 def refuse_nanosleep(calls: Calls) -> None:
@@ -875,7 +876,7 @@ def test_zero_syscall(submission: Submission, budget: Budgets, sizes: Sizes) -> 
             refuse_nanosleep(window)
             count = window.total()
             enough = switches == tasks * times or (count.value or 0) > 10 or switches > 10_000
-            must(enough, f"{tasks} tasks yield {times:,} times each", f"{switches:,} switches in two seconds")
+            demand(enough, f"{tasks} tasks yield {times:,} times each", f"{switches:,} switches in two seconds")
             return count
 
     budget.at_most("calls_for_switches", calls)
