@@ -15,8 +15,6 @@ gets that line's indentation. So it is here. What nbgrader lets pass although it
 something was forgotten, is an error here: an END without a BEGIN, a file without a region, a misspelt mark.
 '''
 
-import ast
-import builtins
 import re
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -28,7 +26,6 @@ _BEGIN = "BEGIN SOLUTION"
 _END = "END SOLUTION"
 _STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")  # nbgrader's default `code_stub`
 _NEARLY_A_MARK = re.compile(r"#\s*(begin|end)[\s_-]*solution", re.IGNORECASE)
-_WORD = re.compile(r"[^\W\d]\w*")
 _CURE = "Run `grade stubs`."
 
 
@@ -58,22 +55,22 @@ def stub_of(source: str, *, name: str) -> str:
     return "\n".join(kept)
 
 
-def solution_tokens(source: str) -> frozenset[str]:
-    """Identifiers that occur only inside the solution regions of `source`: if one shows up elsewhere, it leaked.
-
-    Names of Python's builtins give no solution away and are left out; so is every word that the stub holds, be it in
-    a comment or a docstring.
+def solution_lines(source: str, *, name: str) -> Iterator[list[tuple[int, str]]]:
+    """Each solution region of `source`: its lines with their numbers, without the marks.
 
     Raises:
-        CourseError: `source` is not Python, or what `stub_of` raises.
+        CourseError: as for `stub_of`.
     """
-    published = frozenset(_WORD.findall(stub_of(source, name="solution")))
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:  # ValueError: NUL bytes
-        line = getattr(error, "lineno", None) or 1
-        raise CourseError(f"solution:{line}: the reference is not Python: {error}. Correct it.") from error
-    return frozenset(_identifiers(tree)) - published - frozenset(dir(builtins))
+    _demand_sound_regions(source, name)
+    region: list[tuple[int, str]] | None = None
+    for number, line in enumerate(source.split("\n"), start=1):
+        if _BEGIN in line:
+            region = []
+        elif region is not None and _END in line:
+            yield region
+            region = None
+        elif region is not None:
+            region.append((number, line))
 
 
 def stale_stub(solution: Path, stub: Path) -> str | None:
@@ -131,17 +128,6 @@ def _demand_sound_regions(source: str, name: str) -> None:
             f"{name}: no solution region, so the stub would be the whole solution. "
             f"Put `### {_BEGIN}` and `### {_END}` around what students write."
         )
-
-
-def _identifiers(tree: ast.AST) -> Iterator[str]:
-    """Every name in `tree`. All strings in a syntax tree are identifiers (dotted in imports), except constants."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant):
-            continue
-        for _, value in ast.iter_fields(node):
-            for item in value if isinstance(value, list) else [value]:
-                if isinstance(item, str):
-                    yield from item.split(".")
 
 
 def _unreadable(file: Path, error: OSError) -> CourseError:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.errors import CourseError
-from grader.stubs import solution_tokens, stale_stub, stub_of
+from grader.stubs import solution_lines, stale_stub, stub_of
 
 # Source and stub. The stubs were derived from nbgrader 0.9.5's rules and compared with what its ClearSolutions makes
 # of the same cell.
@@ -117,31 +117,15 @@ def test_what_stands_outside_a_region_is_kept_to_the_byte(
     assert stub == "\n".join([*before, *replacement, *after])
 
 
-def test_the_tokens_of_a_solution_are_the_names_that_only_its_regions_hold() -> None:
-    tokens = solution_tokens(REFERENCE)
+def test_the_lines_of_a_solution_are_those_between_its_marks_with_their_numbers() -> None:
+    source = "a = 1\n### BEGIN SOLUTION\nb = 2\n\n    ### END SOLUTION\nc = 3\n# BEGIN SOLUTION\n# END SOLUTION\n"
 
-    # Not `modify`, which the docstring tells; not print and len, which are Python's; not lsock, limit and net.
-    assert tokens == {"select", "epoll", "interest", "key", "mask", "poll", "backlog", "popleft", "fresh"} | {
-        "timeout",
-        "late",
-    }
+    assert list(solution_lines(source, name="a.py")) == [[(3, "b = 2"), (4, "")], []]
 
 
-def test_no_token_of_a_solution_is_in_its_stub() -> None:
-    stub = stub_of(REFERENCE, name="a.py")
-
-    assert not [token for token in solution_tokens(REFERENCE) if token in stub.split()]
-
-
-@pytest.mark.parametrize("broken", ["x = = 1", "x = '\0'"])
-def test_tokens_of_a_reference_that_is_not_python_are_the_authors_error(broken: str) -> None:
-    with pytest.raises(CourseError, match=r"^solution:\d+: the reference is not Python: .*Correct it\."):
-        solution_tokens(f"### BEGIN SOLUTION\n{broken}\n### END SOLUTION\n")
-
-
-def test_tokens_of_a_source_without_a_region_are_refused() -> None:
-    with pytest.raises(CourseError, match="no solution region"):
-        solution_tokens("x = 1\n")
+def test_lines_of_a_source_without_a_region_are_refused() -> None:
+    with pytest.raises(CourseError, match=r"a\.py: no solution region"):
+        list(solution_lines("x = 1\n", name="a.py"))
 
 
 @pytest.fixture

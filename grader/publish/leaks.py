@@ -1,0 +1,84 @@
+"""Whether something of the instructor's stands in what is about to be published: the last look, at the very bytes.
+
+That it does not is a matter of how a publication is made: file by file from what is public. This finds what an author put
+into a public file by mistake: a piece of the reference in a handout, a hidden number in a check. Looks into zips and
+notebooks too, and through white space, but not through any encoding that somebody chose in order to deceive.
+"""
+
+import ast
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from grader.course import Exercise
+from grader.errors import CourseError
+from grader.publish.tree import Tree
+from grader.stubs import solution_lines
+
+_RUN = 4  # lines of a reference in a row: a handout may show a call, or how a loop begins, but not a solution
+_TELLING = 12  # characters: shorter lines (`else:`, `return True`) say nothing and are passed over
+_SMALLEST = 1000  # of a hidden number: smaller ones stand everywhere by chance
+_INSTRUCTORS = {"solutions", "wrong", "right", "hidden"}
+
+
+def refuse_leaks(tree: Tree, exercises: Sequence[Exercise]) -> None:
+    """Nothing, when all is well.
+
+    Raises:
+        CourseError: the first leak: the published file, what stands in it, and whose it is.
+    """
+    for name in tree:
+        if found := _INSTRUCTORS.intersection(Path(name).parts):
+            raise CourseError(f"{name}: the folder {found.pop()} is the instructor's and is not published.")
+    runs = {run: whose for one in exercises for run, whose in _runs(one)}
+    words = [pair for one in exercises for pair in _words(one)]
+    for name, text in _texts({name: file.data for name, file in tree.items()}):
+        leaked = next((whose for run, whose in runs.items() if run in text), None)
+        leaked = leaked or next((whose for word, whose in words if word.search(text)), None)
+        if leaked:
+            raise CourseError(f"{name}: {leaked} stands in it. Take it out, then publish again.")
+
+
+def _runs(exercise: Exercise) -> Iterator[tuple[str, str]]:
+    """Pieces of the references, each of _RUN telling lines and what stands between them, and where each begins."""
+    for file in exercise.submit:
+        name = f"solutions/{exercise.slug}/{file}"
+        source = (exercise.solution_dir / file).read_text(encoding="utf-8")
+        for region in solution_lines(source, name=name):
+            lines = [(number, _single_blanks(line)) for number, line in region if line.strip()]
+            telling = [place for place, (_, line) in enumerate(lines) if len(line) >= _TELLING]
+            for first, last in zip(telling, telling[_RUN - 1 :], strict=False):
+                run = " ".join(line for _, line in lines[first : last + 1])
+                yield run, f"a piece of {name} from line {lines[first][0]}"
+
+
+def _words(exercise: Exercise) -> Iterator[tuple[re.Pattern[str], str]]:
+    """Hidden numbers and names of hidden checks, and what each is."""
+    slug = exercise.slug
+    for name, number in (exercise.hidden_sizes or {}).items():
+        if number != exercise.sizes[name] and number >= _SMALLEST:
+            digits = re.sub("(?<=.)(?=(?:...)+$)", "[,_]?", str(number))  # 12345, 12,345 and 12_345
+            yield re.compile(rf"(?<![\w.,-]){digits}(?![\w-]|[.,]\d)"), f"the hidden size {name} of {slug}"
+    for path in sorted((exercise.checks_dir / "hidden").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                yield re.compile(rf"\b{node.name}\b"), f"{node.name} of tests/{slug}/hidden/{path.name}"
+
+
+def _single_blanks(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Every file's text with single blanks for white space; a zip's files, and a notebook's text as its reader sees it."""
+    for name, data in files.items():
+        if name.endswith(".zip"):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                yield from _texts({f"{name}/{inner}": archive.read(inner) for inner in archive.namelist()})
+            continue
+        text = data.decode("utf-8", "replace")
+        if name.endswith(".ipynb"):  # lines are JSON strings, one a line
+            text = re.sub(r'\\n",?\s*"', "\n", text).replace('\\"', '"').replace("\\\\", "\\")
+        yield name, _single_blanks(text)
