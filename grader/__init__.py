@@ -15,7 +15,8 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     line_server                         checks that every server of the line protocol shares
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict
     grading                             the story of one grading, seen from outside the judge
-    terminal progress doctor audit      readers of reports, and what proves the course and the machine
+    terminal progress doctor            readers of reports, and what a machine can do
+    audit audited                       what proves the course; what was proven
     formats                             reports in other tools' forms
     publish                             what students and platforms receive
     border                              the only reader of the environment

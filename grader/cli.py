@@ -125,6 +125,10 @@ def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
 
     if options["solution"] and options["submission"]:
         raise UsageError("--solution and --submission name two things to grade: leave one out.")
+    if options["solution"] and not exercise.solution_dir.is_dir():
+        raise UsageError(
+            f"--solution: this copy of the course has no references ({exercise.solution_dir} is not there)."
+        )
     exercise.with_needs(options["only"])  # a check that does not exist is told before anything starts
     source = options["submission"] or (exercise.solution_dir if options["solution"] else exercise.handout_dir)
     source = source.absolute()
