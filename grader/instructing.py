@@ -131,12 +131,12 @@ def schema() -> None:
 
 
 @click.command()
-@click.argument("results", type=click.Path(exists=True, path_type=Path))
+@click.argument("results", required=False, metavar="RESULTS", type=click.Path(path_type=Path))
 @format_options(FORMATS)
 @click.option("--exercise", metavar="NAME", help="Only the grades of this exercise (canvas, moodle).")
 @click.option("--roster", type=click.Path(path_type=Path), metavar="FILE", help="Canvas's own export (canvas).")
 @click.option("--unofficial", is_flag=True, help="Also grades that are not official (canvas, moodle).")
-def convert(results: Path, formats: tuple[str, ...], outputs: tuple[str, ...], **options: Any) -> NoReturn:
+def convert(results: Path | None, formats: tuple[str, ...], outputs: tuple[str, ...], **options: Any) -> NoReturn:
     """Reports that are made already, in other tools' forms.
 
     RESULTS is a report's file; for canvas and moodle the folder of a class, with
@@ -144,6 +144,8 @@ def convert(results: Path, formats: tuple[str, ...], outputs: tuple[str, ...], *
     with the reason, and the exit code is 1.
     """
     targets = targets_of(formats, outputs)
+    if results is None:
+        raise UsageError("There is nothing to convert: name a report's file, or a class's folder.")
     if not targets:
         raise UsageError("There is nothing to write: add --format NAME --output FILE.")
     of_class = results.is_dir()

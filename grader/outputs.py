@@ -72,8 +72,8 @@ def _unwritable(path: Path) -> str | None:
             return "you may not write to it"
         if not path.exists() and not os.access(path.parent, os.W_OK | os.X_OK):
             return f"you may not write into {path.parent}"
-    except (OSError, ValueError) as error:  # a name that is too long, a NUL
-        return getattr(error, "strerror", None) or str(error)
+    except OSError as error:  # a name that is too long, a folder that is closed to us
+        return error.strerror
     return None
 
 
