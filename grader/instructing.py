@@ -14,7 +14,7 @@ import click
 
 from grader.border import course_at, make_console, search_path
 from grader.errors import UsageError
-from grader.formats import FORMATS, Roster, render, render_class
+from grader.formats import FORMATS, Roster, Sheet, render, render_class
 from grader.outputs import Target, require_writable
 
 PASSED, SOMETHING_FAILED = 0, 1
@@ -130,7 +130,10 @@ def schema() -> None:
     click.echo(json_schema_text(), nl=False)
 
 
-@click.command()
+_FORMS = "\b\nForms:\n" + "\n".join(f"  {name:<16}{form.purpose}" for name, form in FORMATS.items())
+
+
+@click.command(epilog=_FORMS)
 @click.argument("results", required=False, metavar="RESULTS", type=click.Path(path_type=Path))
 @format_options(FORMATS)
 @click.option("--exercise", metavar="NAME", help="Only the grades of this exercise (canvas, moodle).")
@@ -140,8 +143,8 @@ def convert(results: Path | None, formats: tuple[str, ...], outputs: tuple[str, 
     """Reports that are made already, in other tools' forms.
 
     RESULTS is a report's file; for canvas and moodle the folder of a class, with
-    RESULTS/STUDENT/ANYTHING.json. What is not in the file that is written is told,
-    with the reason, and the exit code is 1.
+    RESULTS/STUDENT/ANYTHING.json. Who is left out of what is written is told, with
+    the reason, and the exit code is 1.
     """
     targets = targets_of(formats, outputs)
     if results is None:
@@ -159,10 +162,10 @@ def convert(results: Path | None, formats: tuple[str, ...], outputs: tuple[str, 
             raise UsageError("--roster is Canvas's own export: it goes with --format canvas alone.")
     require_writable([target for _, target in targets])
     if of_class:
-        left_out = _convert_class(results, targets, **options)
-        for said in left_out:
+        sheets = _convert_class(results, targets, **options)
+        for said in dict.fromkeys(said for sheet in sheets for said in (*sheet.left_out, *sheet.notes)):
             click.echo(said, err=True)
-        sys.exit(SOMETHING_FAILED if left_out else PASSED)
+        sys.exit(SOMETHING_FAILED if any(sheet.left_out for sheet in sheets) else PASSED)
     if options["exercise"] or options["unofficial"]:
         raise UsageError("--exercise and --unofficial choose grades of a class: they go with canvas and moodle.")
     _convert_report(results, targets)
@@ -184,8 +187,7 @@ def _convert_class(
     exercise: str | None,
     roster: Path | None,
     unofficial: bool,
-) -> Sequence[str]:
-    """What was left out, each thing once."""
+) -> Sequence[Sheet]:
     from grader.results import read_results
 
     found = [result for result in read_results(folder) if _is_of(result.report.exercise, exercise)]
@@ -195,7 +197,7 @@ def _convert_class(
     sheets = [render_class(name, found, unofficial=unofficial, roster=listed) for name, _ in targets]
     for (_, target), sheet in zip(targets, sheets, strict=True):
         target.write(sheet.text)
-    return list(dict.fromkeys(said for sheet in sheets for said in sheet.left_out))
+    return sheets
 
 
 def _is_of(slug: str, wanted: str | None) -> bool:

@@ -103,10 +103,11 @@ class Roster:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A class's grades as text, and what is not in it: sentences that name the student and the reason."""
+    """A class's grades as text, and sentences for whoever imports it."""
 
     text: str
-    left_out: Sequence[str]
+    left_out: Sequence[str]  # reports that came to nothing here: the student and the reason
+    notes: Sequence[str] = ()  # nothing is lost, but it may be a surprise
 
 
 def render_class(

@@ -112,12 +112,12 @@ def _with_roster(grades: Grades, table: _Table) -> Sheet:
     _require_points(grades, table, columns)
     header = [*table.header[: table.identity]]
     points = [f"    {_POINTS}", *[""] * (table.identity - 1)]
-    left_out = [*grades.left_out]
+    left_out, notes = [*grades.left_out], []
     for slug, column in columns.items():
         header.append(cell(slug) if column is None else cell(table.header[column]))
         points.append(str(grades.max_scores[slug]))
         if column is None:
-            left_out.append(f"{slug}: {table.name} has no such column. Canvas will offer it as a new assignment.")
+            notes.append(f"{slug}: {table.name} has no such column. Canvas will offer it as a new assignment.")
 
     rows = [header, points]
     index, taken = table.found(), dict[int, str]()
@@ -136,8 +136,8 @@ def _with_roster(grades: Grades, table: _Table) -> Sheet:
         scores = [_score(grades, student, slug) or cell(held[slug]) for slug in columns]
         rows.append([*map(cell, row[: table.identity]), *scores])
     missing = [cell(row[0]) for number, row in enumerate(table.students) if number not in taken]
-    left_out += [f"{name}: in {table.name}, but without a grade here." for name in missing]
-    return Sheet(as_csv(rows), left_out)
+    notes += [f"{name}: in {table.name}, but without a grade here." for name in missing]
+    return Sheet(as_csv(rows), left_out, notes)
 
 
 def _require_points(grades: Grades, table: _Table, columns: Mapping[str, int | None]) -> None:

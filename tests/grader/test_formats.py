@@ -505,10 +505,8 @@ def test_with_a_roster_students_are_found_by_any_id_and_who_is_not_found_is_name
     assert header == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "epoll loop (77)"]
     assert points[5:] == ["37"]
     assert [(row[1], row[5]) for row in students] == [("103", "12"), ("101", "12"), ("102", "12")]
-    assert sheet.left_out == [
-        "nobody: is not in roster.csv, by ID, SIS User ID or SIS Login ID. Rename the folder.",
-        "Student, Test: in roster.csv, but without a grade here.",
-    ]
+    assert sheet.left_out == ["nobody: is not in roster.csv, by ID, SIS User ID or SIS Login ID. Rename the folder."]
+    assert sheet.notes == ["Student, Test: in roster.csv, but without a grade here."]
 
 
 def test_with_a_roster_a_cell_without_a_grade_keeps_its_value() -> None:
@@ -522,8 +520,8 @@ def test_with_a_roster_a_cell_without_a_grade_keeps_its_value() -> None:
         ["Kim, Minsu", "101", "S1", "kim@uni.example", "A1", "12", ""],
         ["Park, Jin", "103", "S3", "park", "A2", "EX", "4"],
     ]
-    assert "ex04_io_uring: roster.csv has no such column. Canvas will offer it as a new assignment." in sheet.left_out
-    assert "Student, Test: in roster.csv, but without a grade here." in sheet.left_out
+    assert "ex04_io_uring: roster.csv has no such column. Canvas will offer it as a new assignment." in sheet.notes
+    assert "Student, Test: in roster.csv, but without a grade here." in sheet.notes
 
 
 def test_a_students_own_name_is_no_formula() -> None:
