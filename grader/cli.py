@@ -115,8 +115,8 @@ def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **
 def _targets(
     *, formats: Sequence[str], outputs: Sequence[str], json_file: str | None, **_: Any
 ) -> list[tuple[str, Target]]:
-    if json_file is not None:
-        formats, outputs = (*formats, "json"), (*outputs, json_file)
+    if json_file is not None:  # first: the others can be made of it
+        formats, outputs = ("json", *formats), (json_file, *outputs)
     return instructing.targets_of(formats, outputs)
 
 

@@ -3,6 +3,7 @@
 The keys are those of the runners, as `classroom-resources/autograding-grading-reporter` reads them
 (src/console-results.js, src/notify-classroom.js):
 
+* what it prints in the log is passed tests of all tests, in points; what it tells Classroom is the sum of the scores;
 * it reads `tests.length` and adds up `tests[].score` whatever the status is, so both are always there, and integers;
 * it tells Classroom nothing when `max_score` is 0, and fails the job by the word `error`: that is what becomes of a
   report that is no grade;
