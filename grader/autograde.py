@@ -58,8 +58,8 @@ class TakeSolutions(NbGraderPreprocessor):
 
     def _take(self, cell: NotebookNode, texts: list[str]) -> None:
         expected = cell.source.partition("\n")[0]
-        if texts:
-            cell.source = texts[-1]
+        if texts:  # JSON can hold half of a surrogate pair, and no file can
+            cell.source = texts[-1].encode("utf-8", "backslashreplace").decode()
         if not expected.startswith(MAGIC):
             return  # an instructor's own question, which a person grades
         mistake = ""
@@ -69,6 +69,8 @@ class TakeSolutions(NbGraderPreprocessor):
             mistake = f"the cell that begins with `{expected}` is there {len(texts)} times, with different text"
         elif cell.source.lstrip("\n").partition("\n")[0].rstrip() != expected:
             mistake = f"the solution's cell does not begin with `{expected}`"
+        elif cell.source != texts[-1]:
+            mistake = f"the cell that begins with `{expected}` holds characters that are not UTF-8"
         if mistake:
             cell.metadata[_MISTAKE] = mistake
 
