@@ -31,20 +31,26 @@ def grade_aside(words: Sequence[str], files: Mapping[str, str] | None = None) ->
         KitError: there is no report; in the words that a terminal would have shown.
     """
     order = json.dumps({"words": [*words, "--json", "-"], "files": files})
-    done = subprocess.run(
-        [sys.executable, "-I", "-m", "grader.aside", str(os.getpid())],
-        input=order.encode(),
-        capture_output=True,
-        check=False,
-    )
+    command = [sys.executable, "-I", "-m", "grader.aside", str(os.getpid())]
+    pipe = subprocess.PIPE
+    # A session of its own: who interrupts a notebook would end it twice, the second time while it cleans up.
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+        try:
+            report, said = process.communicate(order.encode())
+        except BaseException:
+            process.terminate()
+            raise
     try:
-        return from_json(done.stdout)
+        return from_json(report)
     except ValueError:
-        said = done.stderr.decode("utf-8", "backslashreplace")
         # What was handed in is named without the folder, which tells a student nothing and is gone by now.
-        message = re.sub(rf"[^\s:]*/{_FOLDER}[^\s/:]*[/:]?\s*", "", said.rpartition("grade: ")[2].strip())
-        kind = KitError if done.returncode == 2 else GraderError
-        raise kind(message or f"The grading ended without a word (status {done.returncode}). Try again.") from None
+        message = re.sub(rf"[^\s:]*/{_FOLDER}[^\s/:]*[/:]?\s*", "", _last_words(said))
+        kind = KitError if process.returncode == 2 else GraderError
+        raise kind(message or f"The grading ended without a word (status {process.returncode}). Try again.") from None
+
+
+def _last_words(said: bytes) -> str:
+    return said.decode("utf-8", "backslashreplace").rpartition("grade: ")[2].strip()
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ Notebook = dict[str, Any]
 Change = Callable[[Notebook], None]
 
 NUMBER = "ex90"
+SYSTEM_PATH = "/usr/bin:/bin"
 PROGRAMS = Path(sys.executable).parent  # of an environment that nobody has activated
 _GRADES = """
 import json, sys
@@ -42,16 +43,20 @@ class Classroom:
     root: Path
     tiny: Tiny
 
-    def type(self, *words: str, code: int = 0, cwd: Path | None = None) -> str:
+    def type(
+        self, *words: str, code: int = 0, cwd: Path | None = None, prefix: tuple[str, ...] = (), path: str = SYSTEM_PATH
+    ) -> str:
         """`nbgrader WORDS` in the course's folder; both outputs."""
-        done = self.run([str(PROGRAMS / "nbgrader"), *words], cwd=cwd)
+        done = self.run([*prefix, str(PROGRAMS / "nbgrader"), *words], cwd=cwd, path=path)
         assert done.returncode == code, f"nbgrader {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    def run(self, command: list[str], *, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, command: list[str], *, cwd: Path | None = None, path: str = SYSTEM_PATH
+    ) -> "subprocess.CompletedProcess[str]":
         home = self.root.parent / "home"
         home.mkdir(exist_ok=True)
-        environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+        environment = {"HOME": str(home), "PATH": path, "LANG": "C.UTF-8"}
         return subprocess.run(
             command, cwd=cwd or self.root, env=environment, capture_output=True, text=True, check=False, timeout=240
         )

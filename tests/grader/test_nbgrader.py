@@ -3,28 +3,51 @@
 import copy
 import csv
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from classroom import NUMBER, PROGRAMS, Classroom, Notebook, added, cell_id, cell_of, read, solved, text_of
+from grader.aside import grade_aside
 from grader.course import POINTS, Course, load_course
-from grader.errors import CourseError
+from grader.errors import CourseError, GraderError, KitError
 from grader.publish import nbgrader
 from grader.stubs import solution_tokens, stub_of
-from gradings import COURSE, EXERCISE, SLUG, SOLUTION, tiny_course
+from gradings import COURSE, EXERCISE, REFUSING, SLUG, SOLUTION, descendants, tiny_course, wait_until
 
 pytestmark = pytest.mark.xdist_group("nbgrader")
 
-FORGED = {"schema_version": 3, "grade": True, "solution": False, "locked": True, "task": False, "points": 1000}
+FORGED: dict[str, Any] = {
+    "schema_version": 3,
+    "grade": True,
+    "solution": False,
+    "locked": True,
+    "task": False,
+    "points": 1000,
+}
 MARKS = {"solution": "zq_solution_7", "wrong": "zq_wrong_7", "right": "zq_right_7", "hidden": "31337"}
 FULL = {"check-scaled": 20.0, "check-echo": 30.0, "check-calls": 30.0, "check-stop": 20.0}
 WAITING = {name: [None, True] for name in FULL}
+COUNTED = """import select
+from itertools import count
+
+answers = count()
+
+
+def answer(client, data):
+    if next(answers) > 40:
+        for _ in range(50):
+            client.getpeername()
+    client.sendall(data)
+"""
 HELD = {
     "deleted": "is not in the notebook",
     "renamed": "does not begin with `%%solution tiny.py`",
@@ -122,6 +145,8 @@ def graded(published: Classroom, private_network: None, bwrap: str, strace: str)
     (room.root / "submitted" / name).rename(room.root / "submitted" / "honest")
     room.hand_in("stub")
     room.hand_in("partly", solved(room.source(f"tests/{SLUG}/wrong/unscaled/tiny.py")))
+    good_for_some = reference.replace("import select", COUNTED, 1)
+    room.hand_in("published", solved(good_for_some.replace("clients[fd].sendall(b", "answer(clients[fd], b")))
     room.hand_in("sloppy", solved(reference), sloppy)
     room.hand_in("cheat", *cheating(room, canary))
     forged = room.root / "submitted/cheat" / NUMBER / "course"
@@ -142,6 +167,11 @@ def graded(published: Classroom, private_network: None, bwrap: str, strace: str)
     room.type("export")
     yield room
     assert not canary.exists()
+
+
+@pytest.fixture(scope="session")
+def grades(graded: Classroom) -> Mapping[str, Any]:
+    return graded.grades()
 
 
 # --- what is published ----------------------------------------------------------------------------------------------
@@ -251,24 +281,35 @@ def test_a_course_that_cannot_be_published_is_told(tmp_path: Path, name: str, da
     ("student", "submission"),
     [("honest", "solutions/ex90_tiny"), ("partly", "tests/ex90_tiny/wrong/unscaled")],
 )
-def test_the_gradebook_says_what_grade_says(graded: Classroom, student: str, submission: str) -> None:
+def test_the_gradebook_says_what_grade_says(
+    graded: Classroom, grades: Mapping[str, Any], student: str, submission: str
+) -> None:
     report = graded.tiny.grade("ex90", "--submission", str(graded.tiny.root / submission)).graded
-    grades = graded.grades()[student]
-    assert grades["cells"] == {f"check-{check.name}": [check.score, False] for check in report.checks}
-    assert (grades["score"], grades["max_score"], grades["waits"]) == (report.score, report.max_score, False)
+    found = grades[student]
+    assert found["cells"] == {f"check-{check.name}": [check.score, False] for check in report.checks}
+    assert (found["score"], found["max_score"], found["waits"]) == (report.score, report.max_score, False)
 
 
-def test_everybody_gets_what_their_solution_is_worth(graded: Classroom) -> None:
-    scores = {student: grades["score"] for student, grades in graded.grades().items() if student not in HELD}
-    assert scores == {"honest": 100, "sloppy": 100, "partly": 80, "stub": 0, "cheat": 0, "markup": 0, "shell": 0}
+def test_everybody_gets_what_their_solution_is_worth(grades: Mapping[str, Any]) -> None:
+    scores = {student: found["score"] for student, found in grades.items() if student not in HELD}
+    assert scores == {
+        "honest": 100,
+        "published": 100,
+        "sloppy": 100,
+        "partly": 80,
+        "stub": 0,
+        "cheat": 0,
+        "markup": 0,
+        "shell": 0,
+    }
 
 
 @pytest.mark.parametrize("student", HELD)
-def test_without_a_verdict_nobody_gets_a_zero(graded: Classroom, student: str) -> None:
-    grades = graded.grades()[student]
-    assert grades["cells"] == WAITING
-    assert grades["waits"]
-    assert grades["comment"].startswith("No verdict: this notebook could not be graded")
+def test_without_a_verdict_nobody_gets_a_zero(graded: Classroom, grades: Mapping[str, Any], student: str) -> None:
+    found = grades[student]
+    assert found["cells"] == WAITING
+    assert found["waits"]
+    assert found["comment"].startswith("No verdict: this notebook could not be graded")
     for outputs in graded.outputs(student).values():
         assert [output["output_type"] for output in outputs] == ["error"]
         assert HELD[student] in outputs[0]["evalue"]
@@ -310,24 +351,96 @@ def test_feedback_shows_a_strangers_words_and_obeys_none(graded: Classroom) -> N
     assert "No verdict. Nothing was graded: the cell that begins with" in page
 
 
-def test_nothing_but_a_boxed_grading_becomes_points(graded: Classroom, tmp_path: Path) -> None:
-    """The settings of the whole course; then a course with other checks, and an output that nobody has written."""
-    room = Classroom(shutil.copytree(graded.root, tmp_path / "nb"), graded.tiny)
-    for path in (tmp_path / "nb" / "submitted").iterdir():
-        if path.name != "partly":
-            shutil.rmtree(path)
-    again = ("autograde", NUMBER, "--force")
+def test_nothing_but_a_verdict_in_a_box_becomes_points(graded: Classroom, tmp_path: Path) -> None:
+    """One student, graded again and again: the scores of the time before must not stay either."""
+    room = alone(graded, tmp_path, "published")
     (tmp_path / "other").mkdir()
     other = tiny_course(tmp_path / "other")
     other.edit(EXERCISE, "points: 30\n    title: A line", "points: 30\n    title: The line")
-    room.type(*again, f"--GradeInBox.course={other.root}")
-    assert room.grades()["partly"]["cells"] == WAITING
-    assert "is not the course that was published" in room.outputs("partly")["check-echo"][0]["evalue"]
-    room.type(*again, "--GradeInBox.enabled=False")
-    assert room.grades()["partly"]["cells"] == WAITING
-    graded.tiny.write(f"tests/{SLUG}/hidden/sizes.yaml", "format: 1\nsizes:\n  requests: 21\n")
-    room.type(*again, f"--GradeInBox.course={graded.tiny.root}")
-    assert room.grades()["partly"]["score"] == 80
+    room.type(*AGAIN, f"--GradeInBox.course={other.root}")
+    assert room.grades()["published"]["cells"] == WAITING
+    assert "is not the course that was published" in room.outputs("published")["check-echo"][0]["evalue"]
+    room.type(*AGAIN, "--GradeInBox.enabled=False")  # nbgrader by itself gives all points where there is no output
+    assert room.grades()["published"]["cells"] == WAITING
+    room.type(*AGAIN, prefix=(sys.executable, str(REFUSING), "--"))
+    assert room.grades()["published"]["cells"] == WAITING
+    assert "Other people's programs run only in a box" in room.outputs("published")["check-echo"][0]["evalue"]
+    assert "passed" not in json.dumps(room.outputs("published"))
+
+
+def test_what_a_machine_cannot_measure_waits_alone(graded: Classroom, tmp_path: Path) -> None:
+    room = alone(graded, tmp_path, "published")
+    room.type(*AGAIN, path=str(tmp_path))  # no strace there
+    cells = {name: [points, False] for name, points in FULL.items()}
+    assert room.grades()["published"]["cells"] == {**cells, "check-calls": [None, True]}
+    assert "cannot be measured on this machine" in room.outputs("published")["check-calls"][0]["evalue"]
+
+
+def test_the_whole_course_grades_with_its_hidden_sizes(graded: Classroom, tmp_path: Path) -> None:
+    """One student's program is good for as many requests as are published."""
+    room = alone(graded, tmp_path, "published")
+    graded.tiny.write(f"tests/{SLUG}/hidden/sizes.yaml", "format: 1\nsizes:\n  requests: 60\n")
+    room.type(*AGAIN, f"--GradeInBox.course={graded.tiny.root}")
+    assert room.grades()["published"]["score"] == 70
+
+
+AGAIN = ("autograde", NUMBER, "--force")
+
+
+def alone(room: Classroom, folder: Path, student: str) -> Classroom:
+    """A copy of the course's folder with one student's notebook."""
+    copied = Classroom(shutil.copytree(room.root, folder / "nb"), room.tiny)
+    for path in (copied.root / "submitted").iterdir():
+        if path.name != student:
+            shutil.rmtree(path)
+    return copied
+
+
+def test_an_instructors_own_cells_wait_for_the_instructor(
+    published: Classroom, tmp_path: Path, private_network: None, bwrap: str
+) -> None:
+    """A question of theirs keeps the student's answer; a test of theirs is not executed, so it has no points yet."""
+    import nbformat
+    from nbconvert.exporters.exporter import ResourcesDict
+    from traitlets.config import Config
+
+    from grader.autograde import GradeInBox, TakeSolutions
+
+    room = Classroom(shutil.copytree(published.root, tmp_path / "nb"), published.tiny)
+    released = room.released()
+    question: dict[str, Any] = {**FORGED, "grade_id": "why", "solution": True, "locked": False, "points": 5}
+    added("YOUR ANSWER HERE", **question)(released)
+    added("assert dispatcher", **FORGED, grade_id="own-test")(released)
+    (room.root / "release" / NUMBER / f"{NUMBER}.ipynb").write_text(json.dumps(released))
+    handed_in = copy.deepcopy(released)
+    solved(room.source(SOLUTION))(handed_in)
+    cell_of(handed_in, "why")["source"] = "Because."
+    config = Config({"CourseDirectory": {"root": str(room.root)}})
+    resources = ResourcesDict(nbgrader={"assignment": NUMBER, "notebook": NUMBER, "student": "anna"})
+    notebook = nbformat.from_dict(handed_in)
+    for step in (TakeSolutions, GradeInBox):
+        notebook, _ = step(config=config).preprocess(notebook, resources)
+    assert cell_of(notebook, "why")["source"] == "Because."
+    (refused,) = cell_of(notebook, "own-test")["outputs"]
+    assert refused["evalue"].startswith("This cell is none of the exercise's checks")
+    assert cell_of(notebook, "check-echo")["outputs"][1]["data"] == {"text/plain": "30.0"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "code", "said", "cell"),
+    [
+        ("release", 1, "Type `nbgrader generate_assignment ex90`", [30.0, False]),  # as it was: nothing was graded
+        (f"source/{NUMBER}/course", 0, "course.yaml: there is no such file", [None, True]),
+    ],
+    ids=["no-release", "no-course"],
+)
+def test_what_is_missing_in_the_courses_folder_is_told(
+    graded: Classroom, tmp_path: Path, folder: str, code: int, said: str, cell: list[object]
+) -> None:
+    room = alone(graded, tmp_path, "published")
+    shutil.rmtree(room.root / folder)
+    assert said in room.type(*AGAIN, code=code)
+    assert room.grades()["published"]["cells"]["check-echo"] == cell
 
 
 def test_where_the_kit_is_missing_nbgrader_stops_and_runs_no_cell(graded: Classroom, tmp_path: Path) -> None:
@@ -420,3 +533,81 @@ def test_in_jupyter_a_stub_has_no_points_and_each_mistake_is_told(
     assert "was changed outside of its cell" in errors["after"]
     assert "had been edited outside of this cell" in text(shown["again"])
     assert (tmp_path / "live/course/.grade/cells/tiny.before.py").read_text().endswith("# by hand\n")
+
+
+@pytest.mark.parametrize(
+    ("exercises", "said"),
+    [
+        (None, "No verdict. .*course.yaml: there is no such file.* The folder `course` belongs beside the notebook"),
+        (["ex90_tiny", "ex91_tiny"], "No verdict. course has 2 exercises, where a notebook has one"),
+    ],
+    ids=["none", "two"],
+)
+def test_a_notebook_without_its_course_says_so(tmp_path: Path, exercises: list[str] | None, said: str) -> None:
+    if exercises:
+        root = tiny_course(tmp_path).root
+        for kind in ("exercises", "tests"):
+            shutil.copytree(root / kind / SLUG, root / kind / "ex91_tiny")
+        listing = root / "course.yaml"
+        listing.write_text(listing.read_text().replace("  - ex90_tiny", "  - ex90_tiny\n  - ex91_tiny"))
+    assert re.search(said, in_ipython(tmp_path, "%load_ext grader.notebook"))
+
+
+def test_a_cell_that_cannot_be_written_says_so(published: Classroom, tmp_path: Path) -> None:
+    shutil.copytree(published.root / "release" / NUMBER, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "course" / ".grade").write_text("in the way")
+    said = in_ipython(tmp_path, "%load_ext grader.notebook\nget_ipython().run_cell_magic('solution', 'tiny.py', '0')")
+    assert re.search(r"No verdict\. .*tiny\.py: cannot be written: .*\.grade", said)
+
+
+def in_ipython(folder: Path, code: str) -> str:
+    command = [str(PROGRAMS / "ipython"), "--no-banner", "--colors=NoColor", "-c", code]
+    environment = {"HOME": str(folder), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_without_nbgraders_packages_the_line_to_type_is_told(tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules["nbformat"] = None
+from pathlib import Path
+from grader.course import load_course
+from grader.publish.nbgrader import tree
+course = load_course(Path(sys.argv[1]))
+tree(course, course.exercises)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(COURSE)], capture_output=True, text=True, check=False)
+    assert "UsageError: Notebooks are written by nbgrader's packages. Type `make setup WITH=instructor`." in done.stderr
+
+
+# --- a grading aside ------------------------------------------------------------------------------------------------
+
+
+def test_a_grading_without_a_report_says_why(tmp_path: Path) -> None:
+    with pytest.raises(GraderError, match=r"The grading ended without a word \(status 0\)"):
+        grade_aside(["exercise", "--help"])
+    with pytest.raises(KitError, match="there is no exercise 'ex77'"):
+        grade_aside(["ex77", "--course", str(tiny_course(tmp_path).root)])
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_when_its_host_ends_a_grading_ends_and_leaves_nothing(
+    how: signal.Signals, private_network: None, bwrap: str
+) -> None:
+    """The host is what a kernel or nbgrader is; the submission never ends by itself."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the box's user has to reach what lies below
+        tiny = tiny_course(folder)
+        (folder / "tmp").mkdir(mode=0o755)
+        code = (
+            "import sys; from grader.aside import grade_aside; grade_aside(sys.argv[1:], {'tiny.py': 'while True: 0'})"
+        )
+        command = [sys.executable, "-c", code, "ex90", "--course", str(tiny.root)]
+        with subprocess.Popen(command, env={"TMPDIR": str(folder / "tmp")}, stderr=subprocess.DEVNULL) as host:
+            wait_until(lambda: any("bwrap" in one.name() for one in descendants(host.pid)), "a box")
+            below = descendants(host.pid)
+            host.send_signal(how)
+        wait_until(lambda: not any(one.is_running() for one in below), "the end of all that was started")
+        wait_until(lambda: not list((folder / "tmp").iterdir()), "folders to be taken away")
