@@ -20,6 +20,8 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     publish                             what students and platforms receive
     border                              the only reader of the environment
     cli instructing                     words on a command line
+    aside                               a grading in a process of its own, for hosts that are not ours
+    notebook autograde                  a student's notebook; nbgrader's preprocessors
 """
 
 __version__ = "0.1.0"

@@ -164,6 +164,7 @@ def graded(published: Classroom, private_network: None, bwrap: str, strace: str)
     room.hand_in("surrogate", solved(f"{reference}# \ud800"))
     (room.root.parent / "log").write_text(room.type("autograde", NUMBER))
     room.type("generate_feedback", NUMBER)
+    room.type("release_feedback", NUMBER, "--student", "honest", f"--Exchange.root={room.root.parent / 'exchange'}")
     room.type("export")
     yield room
     assert not canary.exists()
@@ -490,6 +491,25 @@ def test_a_student_sees_the_same_words_in_jupyter(
     for name, outputs in graded.outputs("partly").items():
         same = text(shown[name]).partition("text of the solution ...\n")[2] or text(shown[name])
         assert without_random_numbers(same) == without_random_numbers(text(outputs))
+
+
+def test_nbgrader_validates_what_a_student_has(
+    graded: Classroom, tmp_path: Path, private_network: None, bwrap: str, strace: str
+) -> None:
+    folder = shutil.copytree(graded.root / "release" / NUMBER, tmp_path / NUMBER)
+    (folder / f"{NUMBER}.ipynb").write_bytes((graded.root / f"submitted/partly/{NUMBER}/{NUMBER}.ipynb").read_bytes())
+    said = graded.type("validate", f"{NUMBER}.ipynb", cwd=folder)
+    assert "VALIDATION FAILED ON 1 CELL(S)!" in said
+    assert 'check("scaled")' in said
+
+
+def test_the_page_for_instructors_tells_only_commands_that_are_typed_here() -> None:
+    page = (COURSE / "docs" / "nbgrader.md").read_text()
+    here = Path(__file__).read_text()
+    commands = set(re.findall(r"(?:^|`)nbgrader (\w+)", page, re.MULTILINE))
+    assert len(commands) == 10
+    for command in commands:
+        assert f'room.type("{command}"' in here or f'graded.type("{command}"' in here, command
 
 
 def without_random_numbers(words: str) -> str:
