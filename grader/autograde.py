@@ -7,7 +7,8 @@ a report with a score; where there is none, the cell waits for a person. nbgrade
 a zero, and no output as all points (`determine_grade` in its `utils.py`): here neither is a score.
 """
 
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from grader.errors import CourseError, KitError, SubmissionError
 from grader.notebook import NoVerdict, verdict, words
 from grader.publish.nbgrader import COURSE, MAGIC, check_of, first_line
 from grader.report import Graded, Outcome, Ungraded
-from grader.safetext import safe_text
 
 _Processed = tuple[NotebookNode, ResourcesDict]
 _MISTAKE = "tracegrade_mistake"  # in the metadata of a solution cell, which are the release's and not the student's
@@ -102,14 +102,14 @@ class GradeInBox(NbGraderPreprocessor):
         except KitError as error:
             report, refusal = None, str(error)
         if refusal:
-            self.log.error("No verdict on %s of %s: %s", names["notebook"], names["student"], safe_text(refusal))
-        for cell in _graded_cells(nb):
+            self.log.error("No verdict on %s of %s: %s", names["notebook"], names["student"], NoVerdict(refusal))
+        for cell in filter(_is_check, nb.cells):
             try:
                 if report is None:
                     raise NoVerdict(refusal)
                 cell.outputs = _told(report, cell)
             except NoVerdict as error:
-                said = safe_text(str(error))
+                said = str(error)
                 cell.outputs = [_output("error", ename="NoVerdict", evalue=said, traceback=[f"No verdict. {said}"])]
         return nb, resources
 
@@ -154,9 +154,9 @@ def _handed_in(nb: NotebookNode) -> Mapping[str, str]:
     return files
 
 
-def _graded_cells(nb: NotebookNode) -> Iterator[NotebookNode]:
-    """Those whose points come from their outputs."""
-    return (cell for cell in nb.cells if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell))
+def _is_check(cell: NotebookNode) -> bool:
+    """Its points come from its outputs."""
+    return cell.cell_type == "code" and is_grade(cell) and not is_solution(cell)
 
 
 def _told(report: Graded | Ungraded, cell: NotebookNode) -> list[NotebookNode]:
@@ -188,12 +188,12 @@ class SaveVerdicts(SaveAutoGrades):
     _holds = False
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> _Processed:
-        self._holds = any(_held(cell) for cell in _graded_cells(nb))
+        self._holds = any(_held(cell) for cell in filter(_is_check, nb.cells))
         nb, resources = super().preprocess(nb, resources)
         return nb, resources
 
     def preprocess_cell(self, cell: NotebookNode, resources: ResourcesDict, cell_index: int) -> _Processed:
-        if cell.cell_type == "code" and is_grade(cell) and not is_solution(cell) and _held(cell):
+        if _is_check(cell) and _held(cell):
             grade = self.gradebook.find_grade(*self._place(cell))
             grade.auto_score, grade.needs_manual_grade = None, True
             self.gradebook.db.commit()
@@ -211,21 +211,26 @@ class SaveVerdicts(SaveAutoGrades):
 class ExportVerdicts(CsvExportPlugin):
     """nbgrader's own table, but a score that still waits for a person is left empty: there it would read as a zero."""
 
+    to: str  # nbgrader's setting
+
     def export(self, gradebook: Gradebook) -> None:
-        super().export(gradebook)
         file = Path(self.to or "grades.csv")
-        head, *rows = file.read_text().splitlines()
-        columns = head.split(",")
-        scores = {columns.index(name) - len(columns) for name in ("raw_score", "score")}  # nbgrader quotes no name
-        for number, row in enumerate(rows):
-            cells = row.split(",")
-            try:
-                submission = gradebook.find_submission(cells[0], cells[columns.index("student_id")])
-            except MissingEntry:
-                continue
-            if submission.needs_manual_grade:
-                self.log.warning("%s has no whole score of %s yet: it is left empty", cells[3], cells[0])
-                for score in scores:
-                    cells[score] = ""
-                rows[number] = ",".join(cells)
-        file.write_text("\n".join([head, *rows]) + "\n")
+        with tempfile.TemporaryDirectory() as folder:  # a table with zeros in it is nowhere, not even for a moment
+            self.to = str(Path(folder, file.name))
+            super().export(gradebook)
+            head, *rows = Path(self.to).read_text().splitlines()
+        self.log.info("The grades are in %s", file)
+        file.write_text("".join(f"{row}\n" for row in (head, *(self._told(gradebook, head, row) for row in rows))))
+
+    def _told(self, gradebook: Gradebook, head: str, row: str) -> str:
+        columns, cells = head.split(","), row.split(",")
+        student = columns.index("student_id")
+        try:
+            submission = gradebook.find_submission(cells[0], cells[student])
+        except MissingEntry:
+            return row
+        if submission.needs_manual_grade:
+            self.log.warning("%s has no whole score of %s yet: it is left empty", cells[student], cells[0])
+            for name in ("raw_score", "score"):  # counted from the end: nbgrader quotes no name that has a comma
+                cells[columns.index(name) - len(columns)] = ""
+        return ",".join(cells)

@@ -21,11 +21,15 @@ from grader.publish.nbgrader import COURSE, first_line
 from grader.report import Graded, Outcome, ScoredCheck, Ungraded
 from grader.safetext import safe_text
 
+_LONGEST = 4_000  # characters of a line: a reason is a paragraph, which a browser wraps
 _COLUMNS = 100  # of a cell's output, which neither wraps nor has a size that could be asked for
 
 
 class NoVerdict(Exception):
-    """Neither points nor a zero, and why. A notebook shows the reason without a traceback."""
+    """Neither points nor a zero, and why, safe to print. A notebook shows the reason without a traceback."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(safe_text(reason, max_line=_LONGEST))
 
     def _render_traceback_(self) -> list[str]:
         return [f"No verdict. {self}"]
@@ -36,7 +40,7 @@ def load_ipython_extension(shell: "_Shell") -> None:
     try:
         cells = _Cells(shell, _exercise(Path(COURSE)))
     except KitError as error:
-        raise NoVerdict(safe_text(str(error))) from error
+        raise NoVerdict(str(error)) from error
     shell.register_magic_function(cells.solution, magic_kind="cell", magic_name="solution")
     shell.push({"check": cells.check})
 
@@ -55,12 +59,12 @@ def verdict(report: Graded | Ungraded, name: str) -> ScoredCheck:
         NoVerdict: there is none, in the whole report or of this check.
     """
     if not isinstance(report, Graded):
-        raise NoVerdict(f"Nobody got a zero: {safe_text(report.reason)}")
+        raise NoVerdict(f"Nobody got a zero: {report.reason}")
     check = next((one for one in report.checks if one.name == name), None)
     if check is None:
-        raise NoVerdict(f"{report.exercise} has no check {safe_text(name)!r}.")
+        raise NoVerdict(f"{report.exercise} has no check {name!r}.")
     if check.outcome is Outcome.UNMEASURED and check.points:
-        raise NoVerdict(f"{check.name} cannot be measured on this machine: {safe_text(check.message)}")
+        raise NoVerdict(f"{check.name} cannot be measured on this machine: {check.message}")
     return check
 
 
@@ -114,9 +118,9 @@ class _Cells:
             try:
                 report = grade_aside([self._exercise.slug, "--course", str(self._exercise.root)])
             except KitError as error:
-                raise NoVerdict(safe_text(str(error))) from error
+                raise NoVerdict(str(error)) from error
             for missing in report.missing_protections:
-                print(f"NOT ISOLATED: {safe_text(missing)}. This is your own work, so it ran bare.")
+                print(f"NOT ISOLATED: {safe_text(missing, max_line=_LONGEST)}. This is your own work, so it ran bare.")
             self._graded = dict(self._texts), report
         return self._graded[1]
 

@@ -9,6 +9,7 @@ name or a path of the machine.
 import re
 import string
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -200,9 +201,9 @@ def _public_files(course: Course, exercise: Exercise) -> dict[str, File]:
     return files
 
 
-def _read(exercise: Exercise, path: Any) -> str:
+def _read(exercise: Exercise, path: Path) -> str:
     try:
-        return str(path.read_bytes().decode("utf-8"))
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise CourseError(f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from error
     except OSError as error:

@@ -16,7 +16,7 @@ from typing import Any
 from grader.course import load_course
 from grader.publish import nbgrader
 from grader.publish.tree import write
-from gradings import SLUG, Tiny
+from gradings import Tiny
 
 Notebook = dict[str, Any]
 Change = Callable[[Notebook], None]
@@ -102,9 +102,9 @@ def cell_id(cell: dict[str, Any]) -> str:
 
 
 def cell_of(notebook: Notebook, grade_id: str) -> dict[str, Any]:
-    (cell,) = (cell for cell in notebook["cells"] if cell_id(cell) == grade_id)
-    found: dict[str, Any] = cell
-    return found
+    cells: list[dict[str, Any]] = [cell for cell in notebook["cells"] if cell_id(cell) == grade_id]
+    (cell,) = cells
+    return cell
 
 
 def text_of(cell: dict[str, Any]) -> str:
@@ -138,6 +138,3 @@ def added(source: str, *, at: int | None = None, **nbgrader: Any) -> Change:
         notebook["cells"].insert(len(notebook["cells"]) if at is None else at, cell)
 
     return change
-
-
-__all__ = ["NUMBER", "SLUG", "Classroom", "added", "cell_id", "cell_of", "read", "solved", "text_of"]
