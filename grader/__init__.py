@@ -7,7 +7,7 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     located course submission stubs     files to values; they know nothing of processes
     report                              the values that one grading comes to
     safetext                            bytes from a stranger to text that is safe to print
-    results                             a folder of reports
+    results database                    a folder of reports; a database as one transaction
     kernel filter                       namespaces, parent-death signals, mounts; the system call filter
     sandbox strace vitals crowd budgets one fact about the machine, or about a limit, each; they do not know one another
     program                             a box, its trace and its vitals while a submission runs in it
@@ -16,7 +16,7 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict
     grading                             the story of one grading, seen from outside the judge
     terminal progress doctor audit      readers of reports, and what proves the course and the machine
-    formats                             reports in other tools' forms
+    formats gradebook                   reports in other tools' forms, and in nbgrader's gradebook
     publish                             what students and platforms receive
     border                              the only reader of the environment
     cli instructing                     words on a command line

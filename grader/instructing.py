@@ -15,6 +15,7 @@ import click
 from grader.border import course_at, make_console, search_path
 
 PASSED, SOMETHING_FAILED = 0, 1
+DEFAULT_DB = "sqlite:///gradebook.db"  # as nbgrader's own commands, in the folder where they are typed
 
 
 @click.command()
@@ -94,4 +95,29 @@ def schema() -> None:
     click.echo(json_schema_text(), nl=False)
 
 
-COMMANDS = (audit, doctor, schema, stubs)
+@click.group()
+def gradebook() -> None:
+    """Reports into the gradebook of nbgrader."""
+
+
+@gradebook.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--db", default=DEFAULT_DB, show_default=True, metavar="URL", help="SQLite, or postgresql://user@host/name."
+)
+@click.option("--unofficial", is_flag=True, help="Take reports that are not official, or of some checks only.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+def sync(results: Path, db: str, *, unofficial: bool, dry_run: bool) -> None:
+    """Write the reports RESULTS/<student>/<name>.json into the gradebook: all of them, or nothing.
+
+    What a person entered there stays. To do it again changes nothing.
+    """
+    from grader import gradebook as book
+    from grader.results import read_results
+
+    synced = book.sync(read_results(results), db, unofficial=unofficial, dry_run=dry_run)
+    for line in synced.lines(db, dry_run=dry_run):
+        click.echo(line)
+
+
+COMMANDS = (audit, doctor, gradebook, schema, stubs)
