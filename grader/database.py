@@ -53,8 +53,8 @@ def transaction(db: str, *, dry_run: bool, patience_s: float) -> Iterator["Conne
 
 
 def without_password(db: str) -> str:
-    """The URL as it may be shown. The folder of a socket is written with plain slashes: alembic, which nbgrader upgrades
-    its gradebooks with, reads URLs from a file in which % means something else."""
+    """The URL as it may be shown. The folder of a socket has plain slashes: alembic, which nbgrader upgrades gradebooks
+    with, reads the URL from a file in which % means something else."""
     from sqlalchemy import make_url
 
     url = make_url(db)
@@ -80,6 +80,7 @@ def _url(db: str) -> "URL":
 
 def _engine(url: "URL", *, dry_run: bool, patience_s: float) -> "Engine":
     from sqlalchemy import create_engine, event
+    from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     sqlite = url.get_backend_name() == "sqlite"
@@ -93,6 +94,8 @@ def _engine(url: "URL", *, dry_run: bool, patience_s: float) -> "Engine":
             f"--db: the driver of {url.drivername}:// is not installed (no module {error.name}). "
             f"postgresql+psycopg:// names psycopg; {INSTALL}."
         ) from error
+    except SQLAlchemyError as error:  # a driver that it does not know, SQLite on a host
+        raise UsageError(f"--db: this is no URL of a database. {_EXAMPLES}") from error
     if sqlite:
         # Python's driver begins a transaction when rows change, but not when tables do; and one that began as a reader
         # may not become a writer while another one writes (sqlite.org/lang_transaction.html).

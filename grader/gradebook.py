@@ -112,13 +112,15 @@ def _sheet(name: str, results: Sequence[Result]) -> _Sheet:
 
 def _refuse_mixture(name: str, results: Sequence[Result]) -> None:
     """Scores of different checks are no one class's scores."""
-    files: dict[str, list[str]] = {}
+    files: dict[tuple[str, int], list[str]] = {}
     for result in results:
         if isinstance(result.report, Graded):
-            worth = "" if result.report.partial else f", {result.report.max_score} points"
-            files.setdefault(f"checks {result.report.checks_digest[:12]}{worth}", []).append(str(result.file))
-    if len(files) > 1:
-        groups = [f"{kind}:\n{_listed(of_kind)}" for kind, of_kind in files.items()]
+            worth = 0 if result.report.partial else result.report.max_score  # of some checks: nothing to compare
+            files.setdefault((result.report.checks_digest, worth), []).append(str(result.file))
+    whole = {digest for digest, worth in files if worth}
+    kinds = [(digest, worth) for digest, worth in files if worth or digest not in whole]
+    if len(kinds) > 1:
+        groups = [f"checks {kind[0][:12]}, {kind[1] or 'some'} points:\n{_listed(files[kind])}" for kind in kinds]
         raise UsageError(
             f"{name}: these reports were made by different checks, so their scores cannot stand side by side:\n"
             + "\n".join(groups)
