@@ -144,8 +144,8 @@ def _parse(words: list[str], course: Course) -> None:
                 name, command, rest = inner.command.resolve_command(inner, [*inner._protected_args, *inner.args])
                 assert command is not None
                 inner = command.make_context(name, rest, parent=inner)
-    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError):
-        return  # --help and --version have been served, or what a group of commands holds
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, click.MissingParameter):
+        return  # --help and --version have been served, or a command is only named
     with inner:
         named = [inner.params.get("exercise"), *inner.params.get("exercises", ())]
         for word in (word for word in named if word and word != "ex90"):  # ex90 is the tutorial's
