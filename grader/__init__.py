@@ -4,7 +4,7 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
 
     inside                              runs in the box, next to a student's program; imports nothing of the kit
     errors failures                     whose mistake is it; what ends a check early
-    located course submission stubs     files to values; they know nothing of processes
+    located course submission stubs kit files to values; they know nothing of processes
     report                              the values that one grading comes to
     safetext                            bytes from a stranger to text that is safe to print
     results database                    a folder of reports; a database as one transaction
@@ -16,6 +16,7 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict
     grading                             the story of one grading, seen from outside the judge
     terminal progress doctor audit      readers of reports, and what proves the course and the machine
+    parity                              what makes verdicts of two machines comparable
     formats gradebook                   reports in other tools' forms, and in nbgrader's gradebook
     publish                             what students and platforms receive
     border                              the only reader of the environment

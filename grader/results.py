@@ -35,7 +35,7 @@ def read_results(folder: Path) -> Sequence[Result]:
         student = file.parent.name
         if student != safe_text(student):
             raise UsageError(f"{folder}: a student's folder has a name that cannot be printed: {student!a}. Rename it.")
-        result = Result(student, _report(file), file)
+        result = Result(student, read_report(file), file)
         other = seen.setdefault((student, result.report.exercise), result)
         if other is not result:
             raise UsageError(
@@ -46,9 +46,16 @@ def read_results(folder: Path) -> Sequence[Result]:
     return [seen[key] for key in sorted(seen)]
 
 
-def _report(file: Path) -> Graded | Ungraded:
+def read_report(file: Path) -> Graded | Ungraded:
+    """The report in one file.
+
+    Raises:
+        UsageError: there is no such file, it cannot be read, or it is no report.
+    """
     try:
         return from_json(file.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: there is no such file. Name a report, as --json writes it.") from error
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}. Make it readable.") from error
     except ValueError as error:  # pydantic's, which shows what stands in the file: no words of a stranger's here
