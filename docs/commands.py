@@ -4,6 +4,7 @@ what this gives.
 Knows click's commands and the page's frame; every word about an option stands in grader/cli.py and grader/commands/.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -24,11 +25,18 @@ This page is generated: edit `grader/cli.py` or `grader/commands/`, then run `py
 
 def page() -> str:
     """The whole page, in Markdown; the same on every machine and terminal."""
-    group = _context(commands, "grade", None)
-    inner = [command for name in commands.list_commands(group) if (command := commands.get_command(group, name))]
-    inner.sort(key=lambda command: not command.hidden)  # only `exercise` is: it is typed most and may be left out
-    sections = [group, *(_context(command, command.name or "", group) for command in inner)]
+    sections = _sections(_context(commands, "grade", None))
     return FRAME + "\n".join(f"## `{one.command_path}`\n\n```\n{one.get_help()}\n```\n" for one in sections)
+
+
+def _sections(context: click.Context) -> Iterator[click.Context]:
+    """A command and all that it holds, in the order of the page."""
+    yield context
+    if isinstance(context.command, click.Group):
+        inner = sorted(context.command.commands.items())
+        inner.sort(key=lambda item: not item[1].hidden)  # only `exercise` is: it is typed most and may be left out
+        for name, command in inner:
+            yield from _sections(_context(command, name, context))
 
 
 def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import grader
 from grader.course import Course, Exercise
+from grader.kit import kit_version
 
 _FILE = Path(".grade", "audited.json")
 
@@ -18,9 +18,8 @@ def fingerprint(exercise: Exercise) -> str:
     """SHA-256, in hex, over names and bytes of all that an audit of the exercise depends on: the kit, its limits, and
     every file of it, the instructor's own too.
     """
-    folders = (Path(grader.__file__).parent, exercise.handout_dir, exercise.solution_dir, exercise.checks_dir)
-    digest = hashlib.sha256(exercise.limits.model_dump_json().encode())
-    for folder in folders:
+    digest = hashlib.sha256(kit_version().encode() + exercise.limits.model_dump_json().encode())
+    for folder in (exercise.handout_dir, exercise.solution_dir, exercise.checks_dir):
         for path in _files(folder):
             name, data = path.relative_to(folder.parent).as_posix(), path.read_bytes()
             digest.update(f"{name}\0{len(data)}\0".encode())

@@ -24,11 +24,12 @@ from typing import Any
 import psutil
 from pydantic import ValidationError
 
-from grader import __version__, kernel
+from grader import kernel
 from grader.course import Course, Exercise
 from grader.errors import GraderError
 from grader.inside import CANARY_HOST
 from grader.judge import Job
+from grader.kit import kit_version
 from grader.report import UNCOUNTED, Check, Graded, Isolation, Machine, Ungraded, scored
 from grader.safetext import safe_text
 from grader.submission import collect
@@ -130,7 +131,7 @@ def _common(order: Order, starts: Sequence[Start], ignored: tuple[str, ...]) -> 
         "missing_protections": (start.refused,) if start is not None and start.refused else (),
         "sizes": "hidden" if order.hidden else "public",
         "seed": order.seed,
-        "kit_version": __version__,
+        "kit_version": kit_version(),
         "checks_digest": exercise.digest,
         "machine": order.machine,
         "ignored_files": ignored,

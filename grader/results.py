@@ -50,10 +50,12 @@ def read_report(file: Path) -> Graded | Ungraded:
     """The report in one file.
 
     Raises:
-        UsageError: it cannot be read, or is no report.
+        UsageError: there is no such file, it cannot be read, or it is no report.
     """
     try:
         return from_json(file.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: there is no such file. Name a report, as --json writes it.") from error
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}. Make it readable.") from error
     except ValueError as error:  # pydantic's, which shows what stands in the file: no words of a stranger's here

@@ -5,6 +5,7 @@ The heavy imports stand in the functions that need them: a person sees the first
 
 from grader.commands.course import audit, doctor, schema, stubs
 from grader.commands.forms import convert
+from grader.commands.grades import gradebook, verify_parity
 from grader.commands.publishing import publish
 
-COMMANDS = (audit, convert, doctor, publish, schema, stubs)
+COMMANDS = (audit, convert, doctor, gradebook, publish, schema, stubs, verify_parity)

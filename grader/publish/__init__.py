@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from grader import __version__
 from grader.course import Course, Exercise
+from grader.kit import kit_version
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import Tree, text_file, write
 
@@ -49,7 +49,7 @@ def _about(target: str, exercises: Sequence[Exercise], *, commit: str, audited: 
     about: Mapping[str, object] = {
         "schema": "tracegrade/published/1",
         "target": target,
-        "kit_version": __version__,
+        "kit_version": kit_version(),
         "commit": commit or None,
         "audited": audited,
         "checks_digests": {one.slug: one.digest for one in exercises},

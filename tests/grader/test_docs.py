@@ -139,16 +139,14 @@ def test_every_grade_command_can_be_typed(document: Path, course: Course) -> Non
 def _parse(words: list[str], course: Course) -> None:
     """What `grade` does with these words before it does anything."""
     try:
-        group = cli.commands.make_context("grade", list(words))
-    except click.exceptions.Exit:  # --help and --version have been served
-        return
-    with group:
-        name, command, rest = cli.commands.resolve_command(group, [*group._protected_args, *group.args])
-        assert command is not None
-        try:
-            inner = command.make_context(name, rest, parent=group)
-        except click.exceptions.Exit:
-            return
+        inner = cli.commands.make_context("grade", list(words))
+        while isinstance(inner.command, click.Group):
+            with inner:
+                name, command, rest = inner.command.resolve_command(inner, [*inner._protected_args, *inner.args])
+                assert command is not None
+                inner = command.make_context(name, rest, parent=inner)
+    except (click.exceptions.Exit, click.exceptions.NoArgsIsHelpError, click.MissingParameter):
+        return  # --help and --version have been served, or a command is only named
     with inner:
         named = [inner.params.get("exercise"), *inner.params.get("exercises", ())]
         for word in (word for word in named if word and word != "ex90"):  # ex90 is the tutorial's

@@ -6,12 +6,12 @@ after a deliberate change of words, layout or schema, and read the difference be
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
 
-from grader import report, terminal
+from grader import parity, report, terminal
 from grader.report import UNCOUNTED, Check, Graded, Isolation, Machine, Measurement, Outcome, ScoredCheck, Ungraded
 
 GOLDEN = Path(__file__).parent
@@ -240,6 +240,34 @@ SCREENS: dict[str, Callable[[Console], None]] = {
 }
 
 
+HERE = parity.Block(
+    kit_version="0.1.0+5c0b91c4b07d",
+    isolation=Isolation.BOXED,
+    machine=MACHINE,
+    cores=8,
+    exercises=(parity.Checks(exercise="ex03_epoll", checks_digest="5f" * 32, sizes=("public", "hidden")),),
+)
+_ELSEWHERE = {
+    "kit_version": "0.2.0+000000000000",
+    "checks_digest": "a0" * 32,
+    "sizes": "hidden",
+    "official": False,
+    "isolation": Isolation.BARE,
+    "machine": Machine(kernel="6.1.0", python="3.13.1", strace=None, bwrap=None, nofile=4_096),
+}
+
+# What is no screen: text that is as wide as it is.
+TEXTS: dict[str, Callable[[], Iterable[str]]] = {
+    "parity_block": HERE.lines,
+    "parity_same": parity.compare(HERE, FULL_PASS.model_copy(update={"kit_version": HERE.kit_version})).lines,
+    "parity_other": parity.compare(HERE, FAILING.model_copy(update=_ELSEWHERE)).lines,
+}
+
+
+def text(name: str) -> str:
+    return "\n".join(TEXTS[name]()) + "\n"
+
+
 def screen(name: str, *, width: int | None = None, colour: bool | None = None) -> str:
     """What one screen prints into a pipe."""
     stream = io.StringIO()
@@ -250,6 +278,8 @@ def screen(name: str, *, width: int | None = None, colour: bool | None = None) -
 def main() -> None:
     for name in SCREENS:
         (GOLDEN / f"{name}.txt").write_text(screen(name), encoding="utf-8")
+    for name in TEXTS:
+        (GOLDEN / f"{name}.txt").write_text(text(name), encoding="utf-8")
     SCHEMA.write_text(report.json_schema_text(), encoding="utf-8")
 
 

@@ -1,0 +1,80 @@
+"""What becomes of reports: `grade gradebook sync`; and `grade verify-parity`: whether two can be compared."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from grader.border import course_at, search_path
+from grader.errors import UsageError
+
+PASSED, SOMETHING_FAILED = 0, 1
+DEFAULT_DB = "sqlite:///gradebook.db"  # as nbgrader's own commands, in the folder where they are typed
+
+
+@click.group()
+def gradebook() -> None:
+    """Reports into the gradebook of nbgrader."""
+
+
+@gradebook.command()
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option(
+    "--db", default=DEFAULT_DB, show_default=True, metavar="URL", help="SQLite, or postgresql://user@host/name."
+)
+@click.option("--unofficial", is_flag=True, help="Take reports that are not official, or of some checks only.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+def sync(results: Path, db: str, *, unofficial: bool, dry_run: bool) -> None:
+    """Write the reports RESULTS/<student>/<name>.json into the gradebook: all of them, or nothing.
+
+    What a person entered there stays. To do it again changes nothing.
+    """
+    from grader import gradebook as book
+    from grader.results import read_results
+
+    synced = book.sync(read_results(results), db, unofficial=unofficial, dry_run=dry_run)
+    for line in synced.lines(db, dry_run=dry_run):
+        click.echo(line)
+
+
+@click.command("verify-parity")
+@click.argument("exercises", nargs=-1)
+@click.option(
+    "--against", type=click.Path(path_type=Path), metavar="REPORT.json", help="Compare with the grading of this report."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, on standard output.")
+@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+def verify_parity(
+    exercises: tuple[str, ...], against: Path | None, *, as_json: bool, course_dir: Path | None
+) -> NoReturn:
+    """What makes a verdict here and one elsewhere comparable: kit, checks, machine.
+
+    With --against: what differs, what it means, and the command that repeats that grading here. The exit code is 0
+    when the scores can be compared, 1 when not.
+    """
+    from grader import doctor, parity
+    from grader.kit import kit_version
+    from grader.report import Isolation
+    from grader.results import read_report
+
+    if against and exercises:
+        raise UsageError("--against names the exercise by its report: leave the exercise out.")
+    report = read_report(against) if against else None
+    course = course_at(course_dir)
+    if report and report.exercise not in {exercise.slug for exercise in course.exercises}:
+        raise UsageError(f"{against}: this course has no exercise {report.exercise!a}. Go to the course that has it.")
+    words = (report.exercise,) if report else exercises
+    chosen = tuple(course.find(word) for word in words) or course.exercises
+    path = search_path()
+    block = parity.Block(
+        kit_version=kit_version(),
+        isolation=Isolation.BOXED if doctor.isolation_possible(doctor.examine(path=path)) else Isolation.BARE,
+        machine=doctor.machine(path=path),
+        cores=len(os.sched_getaffinity(0)),
+        exercises=parity.checks_of(chosen),
+    )
+    said = parity.compare(block, report) if report else block
+    click.echo(said.to_json() if as_json else "\n".join(said.lines()))
+    sys.exit(PASSED if not isinstance(said, parity.Comparison) or said.comparable else SOMETHING_FAILED)
