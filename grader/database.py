@@ -31,10 +31,8 @@ def transaction(db: str, *, dry_run: bool, patience_s: float) -> Iterator["Conne
         UsageError: no URL, no driver, no such database, no right to it.
         GraderError: somebody else is writing, or the database failed on the way. Nothing was written.
     """
-    try:
-        from sqlalchemy.exc import SQLAlchemyError
-    except ModuleNotFoundError as error:
-        raise UsageError(f"SQLAlchemy is not installed here: {INSTALL}.") from error
+    from sqlalchemy.exc import SQLAlchemyError
+
     url = _url(db)
     engine = _engine(url, dry_run=dry_run, patience_s=patience_s)
     is_open = False

@@ -49,8 +49,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """One exercise of the class. `points`, by cell, is empty when no report on it has a verdict: nobody knows its checks
-    then."""
+    """One exercise of the class. `points`, by cell, is empty when no report has a verdict: nobody knows its checks."""
 
     assignment: str
     points: Mapping[str, int]
@@ -129,8 +128,8 @@ def _entry(result: Result, points: Mapping[str, int]) -> _Entry:
             return _Entry(result.student, {}, _comment(["There is no verdict, and this is no zero.", reason]))
         case Graded(checks=checks):
             said = [_said(check) for check in checks if check.outcome is not Outcome.PASSED]
-            scores = {check_cell(check.name): check.score if check.points else 0 for check in checks}
-            missing = (check_of(cell) for cell in sorted(points.keys() - scores.keys()))
+            scores = {check_cell(check.name): check.score for check in checks}
+            missing = (check_of(cell) for cell in sorted(points.keys() - scores.keys()) if points[cell])
             said += [f"{check}: not asked for in this grading, so there is no verdict" for check in missing]
             return _Entry(result.student, scores, _comment(said))
 
@@ -244,7 +243,7 @@ def _written(connection: "Connection", db: str, sheets: Sequence[_Sheet]) -> Syn
                     unchanged += 1
                 else:
                     changes.append(change)
-                if any(entry.scores.get(name) is None for name in page.points):
+                if any(entry.scores.get(name) is None for name, points in page.points.items() if points):
                     no_verdict.append(f"{sheet.assignment} {entry.student}")
             session.flush()
     return Synced(tuple(changes), unchanged, tuple(no_verdict), tuple(unknown))
@@ -325,7 +324,7 @@ class _Page:
         overridden = []
         for name, cell in self._checks.items():
             grade = self._grades[submitted.id, cell.id]
-            score = entry.scores.get(name)
+            score = entry.scores.get(name) if self.points[name] else 0  # no points, and nothing to wait for
             before[name] = grade.auto_score
             by_hand = grade.manual_score is not None
             if grade.auto_score != score and by_hand:

@@ -225,6 +225,32 @@ def activated(**more: str) -> dict[str, str]:
     return environment(PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}", **more)
 
 
+def test_what_an_instructor_added_to_the_assignment_is_handed_in_too_and_left_to_a_person(
+    db: str, results: Path
+) -> None:
+    write(db, hand_in(results, ada=report(), cyd=report()))
+    with opened(db) as gradebook:
+        gradebook.add_grade_cell("why", "ex03", "ex03", max_score=5, cell_type="markdown")
+        gradebook.add_task_cell("plot", "ex03", "ex03", max_score=3, cell_type="markdown")
+        gradebook.add_notebook("survey", "ex03")
+        gradebook.add_grade_cell("hours", "survey", "ex03", max_score=1, cell_type="markdown")
+        gradebook.add_solution_cell("hours", "survey", "ex03")
+        gradebook.remove_submission_notebook("ex03", "ex03", "cyd")
+
+    write(db, hand_in(results, ada=report(idle=0), bob=report()))
+
+    with opened(db) as gradebook:
+        for student in ("ada", "bob", "cyd"):
+            for cell in ("why", "plot"):
+                grade = gradebook.find_grade(cell, "ex03", "ex03", student)
+                assert (grade.auto_score, grade.needs_manual_grade) == (None, True)
+            assert gradebook.find_comment("plot", "ex03", "ex03", student).comment is None
+        assert gradebook.find_grade("hours", "survey", "ex03", "bob").auto_score is None
+        assert gradebook.find_comment("hours", "survey", "ex03", "bob").comment is None
+    assert scores(db) == {"ada": 6, "bob": 10, "cyd": 10}
+    assert not write(db, results).changes
+
+
 # --- no verdict ---------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +286,7 @@ def test_a_score_by_hand_settles_what_has_no_verdict(db: str, results: Path) -> 
     write(db, hand_in(results, ada=report(), eve=LOST))
     with opened(db) as gradebook:
         for check, score in (("idle", 4), ("c10k", 5)):
-            grade = gradebook.find_grade(check, "ex03", "ex03", "eve")
+            grade = gradebook.find_grade(f"check-{check}", "ex03", "ex03", "eve")
             grade.manual_score, grade.needs_manual_grade = score, False
         gradebook.db.commit()
 
@@ -801,7 +827,7 @@ def notebook(file: Path) -> Path:
 
     cells = [cell("solution", "### BEGIN SOLUTION\nx = 1\n### END SOLUTION", solution=True)]
     for name, points in (("idle", 4), ("c10k", 6)):
-        cells.append(cell(name, f"check({name!r})", grade=True, locked=True, points=points))
+        cells.append(cell(f"check-{name}", f"check({name!r})", grade=True, locked=True, points=points))
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": cells}))
