@@ -23,6 +23,7 @@ import grader
 from canaries import CANARIES, put_canaries, wrappings
 from grader.course import load_course
 from grader.errors import CourseError
+from grader.kit import kit_version
 from grader.publish import ABOUT, classroom, folder
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import File, text_file, write, zipped
@@ -229,7 +230,7 @@ def test_a_commit_is_named_if_all_is_committed(course: Tiny, tmp_path: Path) -> 
     git("commit", "-q", "-m", "a course")
     loaded = load_course(course.root)
     digests = {SLUG: loaded.exercises[0].digest}
-    common = {"schema": "tracegrade/published/1", "target": "folder", "kit_version": grader.__version__}
+    common = {"schema": "tracegrade/published/1", "target": "folder", "kit_version": kit_version()}
 
     assert about("clean") == {
         **common,
