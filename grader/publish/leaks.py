@@ -8,6 +8,7 @@ notebooks too, and through white space, but not through any encoding that somebo
 import ast
 import io
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -77,6 +78,11 @@ def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
         if name.endswith(".zip"):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 yield from _texts({f"{name}/{inner}": archive.read(inner) for inner in archive.namelist()})
+            continue
+        if name.endswith(".tar"):
+            with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+                inside = ((one.name, tar.extractfile(one)) for one in tar.getmembers())
+                yield from _texts({f"{name}/{inner}": file.read() for inner, file in inside if file})
             continue
         text = data.decode("utf-8", "replace")
         if name.endswith(".ipynb"):  # lines are JSON strings, one a line
