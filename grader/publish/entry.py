@@ -14,7 +14,6 @@ broke is not the student's, and must not be read as a zero:
   colon, inside of texts too, so the line holds no text.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -25,6 +24,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+import click
 
 from grader.course import Exercise, load_course
 from grader.errors import CourseError, KitError, SubmissionError
@@ -194,26 +195,26 @@ def _write(job: Job, answer: str) -> None:
     scratch.replace(job.output)
 
 
-def main() -> None:
-    """`python -m grader.publish.entry PLATFORM ...`; what stands behind `--` is for `grade`."""
-    parser = argparse.ArgumentParser(prog="entry", description="Grade what was handed in on a platform.")
-    parser.add_argument("platform", choices=PLATFORMS)
-    parser.add_argument("--course", type=Path, required=True, help="a folder with a course of one exercise")
-    parser.add_argument("--submission", type=Path, required=True, help="what was handed in")
-    parser.add_argument("--output", type=Path, help="the platform's file; standard output when left out")
-    parser.add_argument("--deadline", type=float, required=True, metavar="SECONDS", help="when to give up")
-    parser.add_argument("options", nargs="*", help="for `grade`, behind --")
-    given = parser.parse_args()
-    run(
-        Job(
-            platform=given.platform,
-            course=given.course.absolute(),
-            handed_in=given.submission.absolute(),
-            output=given.output and given.output.absolute(),
-            deadline_s=given.deadline,
-            options=given.options,
-        )
+@click.command()
+@click.argument("platform", type=click.Choice(PLATFORMS))
+@click.argument("options", nargs=-1)
+@click.option("--course", type=click.Path(path_type=Path), required=True, help="A course of one exercise.")
+@click.option("--submission", type=click.Path(path_type=Path), required=True, help="What was handed in.")
+@click.option("--output", type=click.Path(path_type=Path), help="The platform's file; standard output when left out.")
+@click.option("--deadline", type=float, required=True, metavar="SECONDS", help="When to give up.")
+def main(
+    *, platform: str, options: Sequence[str], course: Path, submission: Path, output: Path | None, deadline: float
+) -> None:
+    """Grade what was handed in on a platform; what stands behind -- is for `grade`."""
+    job = Job(
+        platform=platform,
+        course=course.absolute(),
+        handed_in=submission.absolute(),
+        output=output.absolute() if output else None,
+        deadline_s=deadline,
+        options=options,
     )
+    run(job)
 
 
 if __name__ == "__main__":

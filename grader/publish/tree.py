@@ -18,7 +18,7 @@ from pathlib import Path
 from grader.errors import UsageError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
-_EPOCH_S = 315_532_800  # the same in UTC, in seconds
+_EPOCH_S = 315_619_200  # a day later, in seconds: it is 1980 in every time zone
 
 
 @dataclass(frozen=True, slots=True)
