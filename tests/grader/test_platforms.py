@@ -77,7 +77,7 @@ def test_hidden_sizes_are_carried_only_when_they_are_asked_for(target: str, secr
     told = {
         name.rpartition("/")[2]
         for name, data in texts({name: file.data for name, file in published.items()})
-        if not name.endswith(".tar") and re.search(rb'-- --hidden( &&|$)|"--hidden"$', data, re.MULTILINE)
+        if not name.endswith((".tar", ".zip")) and re.search(rb'-- --hidden( &&|$)|"--hidden"$', data, re.MULTILINE)
     }
     assert told == {{"gradescope": "run_autograder", "prairielearn": "info.json", "autolab": "driver.sh"}[target]}
 
