@@ -1,7 +1,7 @@
 """Writes docs/commands.md from the help texts of `grade`: `python docs/commands.py`. A test fails when the page is not
 what this gives.
 
-Knows click's commands and the page's frame; every word about an option stands in grader/cli.py and instructing.py.
+Knows click's commands and the page's frame; every word about an option stands in grader/cli.py and grader/commands/.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ FRAME = """\
 
 What `grade --help` and `grade COMMAND --help` print. `grade ex03` is short for `grade exercise ex03`.
 
-This page is generated: edit `grader/cli.py` or `grader/instructing.py`, then run `python docs/commands.py`.
+This page is generated: edit `grader/cli.py` or `grader/commands/`, then run `python docs/commands.py`.
 
 """
 

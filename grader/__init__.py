@@ -7,7 +7,7 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     located course submission stubs     files to values; they know nothing of processes
     report                              the values that one grading comes to
     safetext                            bytes from a stranger to text that is safe to print
-    results                             a folder of reports
+    results outputs                     a folder of reports; where a command's texts go
     kernel filter                       namespaces, parent-death signals, mounts; the system call filter
     sandbox strace vitals crowd budgets one fact about the machine, or about a limit, each; they do not know one another
     program                             a box, its trace and its vitals while a submission runs in it
@@ -15,11 +15,12 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     line_server                         checks that every server of the line protocol shares
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict
     grading                             the story of one grading, seen from outside the judge
-    terminal progress doctor audit      readers of reports, and what proves the course and the machine
+    terminal progress doctor            readers of reports, and what a machine can do
+    audit audited                       what proves the course; what was proven
     formats                             reports in other tools' forms
     publish                             what students and platforms receive
     border                              the only reader of the environment
-    cli instructing                     words on a command line
+    cli commands                        words on a command line
 """
 
 __version__ = "0.1.0"

@@ -109,6 +109,13 @@ class Found:
     def clean(self) -> bool:
         return not self.off and not any(result.off for result in self.results)
 
+    @property
+    def proves_all(self) -> bool:
+        """Clean, with wrong submissions among it, and nothing that this machine could not measure."""
+        checks = [check for result in self.results if result.report for check in result.report.checks]
+        wrong = any(result.row.promised for result in self.results)
+        return self.clean and wrong and not any(check.outcome is Outcome.UNMEASURED for check in checks)
+
     def to_json(self) -> str:
         rows = [result.as_values() for result in self.results]
         return json.dumps({"clean": self.clean, "off": list(self.off), "rows": rows}, indent=2)

@@ -29,6 +29,19 @@ def search_path() -> str:
     return os.environ.get("PATH", SYSTEM_PATH)
 
 
+def path_in_repository(path: Path) -> str | None:
+    """Where a file stands in its repository, as GitHub's annotations want it; None when it stands in none."""
+    path = path.absolute()
+    workspace = os.environ.get("GITHUB_WORKSPACE")
+    roots = [Path(workspace)] if workspace else []
+    roots += [folder for folder in path.parents if (folder / ".git").exists()]
+    for root in roots:
+        for here, top in ((path, root), (path.resolve(), root.resolve())):
+            if here.is_relative_to(top):
+                return here.relative_to(top).as_posix()
+    return None
+
+
 @contextlib.contextmanager
 def make_console(*, to_stderr: bool = False) -> "Iterator[Console]":
     """The screen, as wide and as colourful as the environment says."""

@@ -1,5 +1,5 @@
 """Words on a command line, and exit codes: grading an exercise, and the only place that turns exceptions into text.
-The other commands stand in `instructing`.
+The other commands stand in `grader.commands`.
 
 Exit codes: 0 everything passed · 1 graded, something failed · 2 wrong usage, course or submission · 3 no verdict.
 
@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from grader import __version__, instructing
-from grader.border import course_at, make_console, search_path
-from grader.errors import GraderError, KitError, UsageError
+from grader import __version__
+from grader.border import course_at, make_console, path_in_repository, search_path
+from grader.commands import COMMANDS
+from grader.commands.forms import format_options, targets_of
+from grader.errors import KitError, UsageError
+from grader.formats import FORMATS, Context, render
+from grader.outputs import Target, require_writable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +71,7 @@ def commands() -> None:
     """
 
 
-for _command in instructing.COMMANDS:
+for _command in COMMANDS:
     commands.add_command(_command)
 
 
@@ -79,13 +83,15 @@ for _command in instructing.COMMANDS:
 @click.option("--only", "only", multiple=True, metavar="CHECK", help="Only this check and what it needs. Repeatable.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Repeat a run with the seed that it printed.")
 @click.option("--hidden", is_flag=True, help="With the instructor's hidden sizes.")
-@click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the report; - is standard output.")
+@format_options(name for name, form in FORMATS.items() if not form.of_class)
+@click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Short for --format json --output FILE.")
 @click.option("--trust", is_flag=True, help="Run without isolation: only what you would run by hand.")
 @click.option("--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep traces and logs here.")
 @click.option("--language", default="en", show_default=True, help="Language of titles and hints, where there is one.")
 @click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
 def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **options: Any) -> NoReturn:
     """Grade one exercise."""
+    targets = _targets(**options)
     course = course_at(course_dir, only=None if all_ else exercise)
     if exercise is None and not all_:
         _refuse_options_without_exercise(options)
@@ -93,13 +99,27 @@ def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **
         sys.exit(PASSED)
     if all_ and (exercise or options["submission"] or options["only"] or options["json_file"]):
         raise UsageError("--all grades every exercise: leave out the exercise, --submission, --only and --json.")
+    if all_ and (single := next((name for name, _ in targets if not FORMATS[name].joinable), None)):
+        raise UsageError(f"--format {single} holds one report: grade one exercise at a time, without --all.")
     if options["language"] not in course.languages:
         raise UsageError(f"The course has no texts in {options['language']}: it has {', '.join(course.languages)}.")
-    with make_console(to_stderr=options["json_file"] == "-") as console:
+    require_writable([target for _, target in targets])
+    with make_console(to_stderr=any(target.is_stdout for _, target in targets)) as console:
         reports = [_grade_one(console, course, one, **options) for one in course.exercises]
         if all_:
             _sum_up(console, reports)
+    contexts = [Context(_files(one, **options)) for one in course.exercises]
+    for name, target in targets:
+        target.write("".join(map(render, [name] * len(reports), reports, contexts)))
     sys.exit(max(_exit_code(report) for report in reports))
+
+
+def _targets(
+    *, formats: Sequence[str], outputs: Sequence[str], json_file: str | None, **_: Any
+) -> list[tuple[str, Target]]:
+    if json_file is not None:  # first: the others can be made of it
+        formats, outputs = ("json", *formats), (json_file, *outputs)
+    return targets_of(formats, outputs)
 
 
 def _grade_one(console: "Console", course: "Course", exercise: "Exercise", **options: Any) -> "Graded | Ungraded":
@@ -112,11 +132,23 @@ def _grade_one(console: "Console", course: "Course", exercise: "Exercise", **opt
     scored = _Live(console, order)
     report = grade(order, scored.ready, scored.check)
     terminal.show_report(console, report)
-    if options["json_file"] is not None:
-        _write_json(options["json_file"], report)
     if report.graded and not report.partial and options["submission"] is None and not options["solution"]:
         _remember(console, course, report)
     return report
+
+
+def _source(exercise: "Exercise", **options: Any) -> Path:
+    """What is graded: a folder, a file or a zip."""
+    own: Path = exercise.solution_dir if options["solution"] else exercise.handout_dir
+    return (options["submission"] or own).absolute()
+
+
+def _files(exercise: "Exercise", **options: Any) -> dict[str, str]:
+    """The files that are graded, by name, with their paths in the repository."""
+    source = _source(exercise, **options)
+    paths = {name: source if source.is_file() else source / name for name in exercise.submit}
+    found = {name: path_in_repository(path) for name, path in paths.items() if path.suffix == ".py" and path.is_file()}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
@@ -125,9 +157,12 @@ def _order(course: "Course", exercise: "Exercise", **options: Any) -> "Order":
 
     if options["solution"] and options["submission"]:
         raise UsageError("--solution and --submission name two things to grade: leave one out.")
+    if options["solution"] and not exercise.solution_dir.is_dir():
+        raise UsageError(
+            f"--solution: this copy of the course has no references ({exercise.solution_dir} is not there)."
+        )
     exercise.with_needs(options["only"])  # a check that does not exist is told before anything starts
-    source = options["submission"] or (exercise.solution_dir if options["solution"] else exercise.handout_dir)
-    source = source.absolute()
+    source = _source(exercise, **options)
     own = options["submission"] is None or _is_the_courses(source, course.root)
     if options["hidden"] and exercise.hidden_sizes is None:
         raise UsageError(f"{exercise.slug} has no hidden sizes here: {exercise.checks_dir / 'hidden'} is not there.")
@@ -198,30 +233,6 @@ def _sum_up(console: "Console", reports: "Sequence[Graded | Ungraded]") -> None:
     console.print(f"\nAll exercises: {score} of {of}", markup=False, highlight=False)
 
 
-def _write_json(target: str, report: "Graded | Ungraded") -> None:
-    from grader.report import to_json
-
-    text = to_json(report) + "\n"
-    if target == "-":
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    path = Path(target)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.is_symlink() or (path.exists() and not path.is_file()):  # /dev/stdout, a pipe: not ours to replace
-            path.write_text(text, encoding="utf-8")
-            return
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise GraderError(
-            f"The report could not be written to {target}: {error.strerror}. Choose another FILE."
-        ) from error
-
-
 def _remember(console: "Console", course: "Course", report: "Graded") -> None:
     from datetime import UTC, datetime
 
@@ -233,9 +244,10 @@ def _remember(console: "Console", course: "Course", report: "Graded") -> None:
 
 
 def _refuse_options_without_exercise(options: dict[str, Any]) -> None:
-    given = [name for name in ("solution", "submission", "only", "json_file", "trust", "keep") if options[name]]
+    names = ("solution", "submission", "only", "json_file", "formats", "trust", "keep")
+    given = [name.removesuffix("_file").removesuffix("s") for name in names if options[name]]
     if given:
-        raise UsageError(f"--{given[0].removesuffix('_file')} needs an exercise: `grade ex03 ...`.")
+        raise UsageError(f"--{given[0]} needs an exercise: `grade ex03 ...`.")
 
 
 def _overview(course: "Course", language: str) -> None:

@@ -142,6 +142,18 @@ class Graded(_Report):
         """Nothing failed. What does not count does not fail."""
         return all(check.outcome in (Outcome.PASSED, *UNCOUNTED) for check in self.checks)
 
+    @property
+    def why_unofficial(self) -> str | None:
+        """The reasons, to stand behind "because"; None when it is official."""
+        if self.official:
+            return None
+        reasons = []
+        if self.isolation is not Isolation.BOXED:
+            reasons.append("the program was not boxed")
+        if self.partial:
+            reasons.append("only some of the checks were run")
+        return " and ".join(reasons) or "these are not the course's own checks"
+
 
 class Ungraded(_Report):
     """No verdict: the machine or the kit broke. It has no score, and nothing in it can be read as one."""

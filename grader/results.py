@@ -35,7 +35,7 @@ def read_results(folder: Path) -> Sequence[Result]:
         student = file.parent.name
         if student != safe_text(student):
             raise UsageError(f"{folder}: a student's folder has a name that cannot be printed: {student!a}. Rename it.")
-        result = Result(student, _report(file), file)
+        result = Result(student, read_report(file), file)
         other = seen.setdefault((student, result.report.exercise), result)
         if other is not result:
             raise UsageError(
@@ -46,7 +46,12 @@ def read_results(folder: Path) -> Sequence[Result]:
     return [seen[key] for key in sorted(seen)]
 
 
-def _report(file: Path) -> Graded | Ungraded:
+def read_report(file: Path) -> Graded | Ungraded:
+    """The report in one file.
+
+    Raises:
+        UsageError: it cannot be read, or is no report.
+    """
     try:
         return from_json(file.read_bytes())
     except OSError as error:

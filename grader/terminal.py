@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from grader.report import Check, Graded, Isolation, Measurement, Outcome, ScoredCheck, Ungraded
+from grader.report import Check, Graded, Measurement, Outcome, ScoredCheck, Ungraded
 from grader.safetext import safe_text
 
 # A pipe has no width; 80 is what logs and mails are read at. Lines of more than 100 are hard to read as prose, and
@@ -354,7 +354,7 @@ def _put_circumstances(console: Console, report: Graded | Ungraded) -> None:
     facts = [("Isolation:", isolation)]
     facts += [("", f"- missing: {_one_line(missing)}") for missing in report.missing_protections]
     if isinstance(report, Graded):
-        facts.append(("Official:", "yes" if report.official else f"no, because {_why_not_official(report)}"))
+        facts.append(("Official:", f"no, because {why}" if (why := report.why_unofficial) else "yes"))
     if report.sizes == "hidden":
         facts.append(("Sizes:", "hidden, the instructor's own"))
     facts.append(("Seed:", f"{report.seed}; to repeat this run, add --seed {report.seed} to the command"))
@@ -363,15 +363,6 @@ def _put_circumstances(console: Console, report: Graded | Ungraded) -> None:
     label_columns = max(len(label) for label, _ in facts)
     for label, fact in facts:
         _put_prose(console, fact, first=label.ljust(label_columns) + " ")
-
-
-def _why_not_official(report: Graded) -> str:
-    reasons = []
-    if report.isolation is not Isolation.BOXED:
-        reasons.append("the program was not boxed")
-    if report.partial:
-        reasons.append("only some of the checks were run")
-    return " and ".join(reasons) or "these are not the course's own checks"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,9 +1,9 @@
-"""The target `classroom`: a student's repository with a workflow that grades each push. Knows GitHub's workflows and what
-its Classroom reads; knows nothing of how a report becomes that (`grader.formats`).
+"""The target `classroom`: a student's repository with a workflow that grades each push. Knows GitHub's workflows and
+what its Classroom reads; knows nothing of how a report becomes that (`grader.formats`).
 
-Kit, checks and limits come from a repository of the instructor's, at one commit: whatever a student changes in their own
-copy of them decides nothing. That repository is a publication too (the target `folder`), so it may be public: the job
-needs no token, and a student who reads what it reads finds no solution.
+Kit, checks and limits come from a repository of the instructor's, at one commit: whatever a student changes in their
+own copy of them decides nothing. That repository is a publication too (the target `folder`), so it may be public: the
+job needs no token, and a student who reads what it reads finds no solution.
 """
 
 import re

@@ -1,5 +1,5 @@
-"""The target `folder`: a student's repository, which is the course without what is its instructor's. Knows which files of
-a course are public, and which of the kit a student needs; knows nothing of zips, notebooks or platforms.
+"""The target `folder`: a student's repository, which is the course without what is its instructor's. Knows which files
+of a course are public, and which of the kit a student needs; knows nothing of zips, notebooks or platforms.
 
 Files are named one by one: what nobody thought of is not published.
 """
@@ -48,8 +48,8 @@ def tree(course: Course, exercises: Sequence[Exercise]) -> Tree:
 
 
 def public_files(course: Course, exercises: Sequence[Exercise]) -> Tree:
-    """What a course shows to everybody, where `load_course` finds it: course.yaml with these exercises only, and of each
-    the handout, exercise.yaml, the stub made anew from its reference, given modules, and checks. Hidden sizes and
+    """What a course shows to everybody, where `load_course` finds it: course.yaml with these exercises only, and of
+    each the handout, exercise.yaml, the stub made anew from its reference, given modules, and checks. Hidden sizes and
     submissions that are right or wrong on purpose are not among it; digests are the same as the course's own.
 
     Raises:
@@ -101,8 +101,7 @@ def kit_files() -> Tree:
 
 
 def template(name: str, **words: str) -> File:
-    """A file of `templates/`, with each @WORD@ in it replaced. Placeholders are not `$word`: shells and workflows are full
-    of those."""
+    """A file of `templates/`, with each @WORD@ in it replaced: `$word` means something to shells and to workflows."""
     text = (_TEMPLATES / name).read_text(encoding="utf-8")
     return text_file(re.sub("@([A-Z_]+)@", lambda match: words[match[1]], text))
 

@@ -1,8 +1,8 @@
 """Whether something of the instructor's stands in what is about to be published: the last look, at the very bytes.
 
-That it does not is a matter of how a publication is made: file by file from what is public. This finds what an author put
-into a public file by mistake: a piece of the reference in a handout, a hidden number in a check. Looks into zips and
-notebooks too, and through white space, but not through any encoding that somebody chose in order to deceive.
+That it does not is a matter of how a publication is made: file by file from what is public. This finds what an author
+put into a public file by mistake: a piece of the reference in a handout, a hidden number in a check. Looks into zips
+and notebooks too, and through white space, but not through any encoding that somebody chose in order to deceive.
 """
 
 import ast
@@ -73,7 +73,7 @@ def _single_blanks(text: str) -> str:
 
 
 def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    """Every file's text with single blanks for white space; a zip's files, and a notebook's text as its reader sees it."""
+    """Every file's text with single blanks for white space: a zip's files, and a notebook as its reader sees it."""
     for name, data in files.items():
         if name.endswith(".zip"):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:

@@ -65,6 +65,11 @@ def strace() -> str:
     return path
 
 
+@pytest.fixture(scope="session")
+def countable(strace: str) -> None:
+    """Only on a machine that can count: elsewhere a wrong submission may be unmeasured instead of red."""
+
+
 @pytest.fixture
 def staging() -> Iterator[Path]:
     """A judge's folder, with an empty submission: everyone may enter it, as pytest's own folders may not be."""

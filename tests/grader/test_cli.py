@@ -122,6 +122,12 @@ def test_all_exercises_are_graded_and_summed_up(course: Tiny) -> None:
         pytest.param(["--json", "-"], "--json needs an exercise", id="a report without an exercise"),
         pytest.param(["--all", "ex90"], "leave out the exercise", id="all and one"),
         pytest.param(["--all", "--json", "-"], "and --json", id="all on one output"),
+        pytest.param(["--format", "junit", "--output", "x"], "--format needs an exercise", id="a form of nothing"),
+        pytest.param(["ex90", "--format", "junit"], "write them in pairs", id="a form without a place"),
+        pytest.param(["ex90", "--output", "x.xml"], "write them in pairs", id="a place without a form"),
+        pytest.param(["ex90", "--format", "canvas", "--output", "-"], "'canvas' is not one of", id="a class's form"),
+        pytest.param(["--all", "--format", "junit", "--output", "-"], "without --all", id="all in a form for one"),
+        pytest.param(["ex90", "--json", "-", "--format", "github", "--output", "-"], "Two outputs go to -", id="two"),
         pytest.param(["ex90", "--seed", "-1"], "--seed", id="a negative seed"),
         pytest.param(["ex90", "--sede", "1"], "Did you mean one of: '--keep', '--seed'?", id="no such option"),
         pytest.param(["ex90", "ex90"], "unexpected extra argument", id="two exercises"),
@@ -255,16 +261,26 @@ def test_a_report_replaces_the_old_one_as_a_whole_and_leaves_nothing_beside_it(c
 
 
 @pytest.mark.parametrize("place", ["no/such/folder/report.json", "a_folder"])
-def test_a_report_that_cannot_be_written_is_told_and_never_half_there(course: Tiny, tmp_path: Path, place: str) -> None:
+def test_a_place_that_cannot_be_written_to_is_told_before_anything_runs(
+    course: Tiny, tmp_path: Path, place: str
+) -> None:
     (tmp_path / "a_folder").mkdir()
 
     done = course.type("ex90", "--solution", "--only", "scaled", "--json", str(tmp_path / place))
 
-    assert done.code == 3
+    assert done.code == 2
     assert str(tmp_path / place) in done.err
     assert "Choose another FILE" in done.err
+    assert "Grading" not in done.out
     assert not [entry for entry in tmp_path.iterdir() if entry.name.startswith(".")]
     assert list((tmp_path / "a_folder").iterdir()) == []
+
+
+def test_a_report_that_could_not_be_written_is_told_and_is_no_verdict(course: Tiny) -> None:
+    done = course.type("ex90", "--solution", "--only", "scaled", "--json", "/dev/full")
+
+    assert done.code == 3
+    assert "could not be written to /dev/full: No space left on device" in done.err
 
 
 def test_a_report_into_a_pipe_goes_through_the_pipe_and_does_not_replace_it(course: Tiny, tmp_path: Path) -> None:

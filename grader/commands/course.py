@@ -1,8 +1,4 @@
-"""The commands that an instructor or an author types: what proves a course, and what carries it elsewhere. `cli` adds
-them to `grade`.
-
-The heavy imports stand in the functions that need them.
-"""
+"""The commands that prove a course and its machine, or make its stubs: `doctor`, `audit`, `stubs`, `schema`."""
 
 import os
 import sys
@@ -13,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from grader.border import course_at, make_console, search_path
+from grader.errors import CourseError
 
 PASSED, SOMETHING_FAILED = 0, 1
 
@@ -55,6 +52,7 @@ def audit(
     **options: Any,
 ) -> NoReturn:
     """Prove the course: each stub, reference, right and wrong submission gets what it promises."""
+    from grader import audited
     from grader.audit import Plan, prove
 
     course = course_at(course_dir)
@@ -63,6 +61,8 @@ def audit(
     with make_console(to_stderr=json_file == "-") as console:
         plan = Plan(course=course, exercises=chosen, jobs=jobs, command=grade, **options)
         found = prove(plan, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+        if found.proves_all and (warning := audited.remember(course, chosen)):
+            console.print(warning, markup=False, highlight=False)
     if json_file == "-":
         click.echo(found.to_json())
     elif json_file:
@@ -80,7 +80,12 @@ def stubs(exercises: tuple[str, ...], course_dir: Path | None) -> None:
     course = course_at(course_dir)
     for exercise in tuple(course.find(word) for word in exercises) or course.exercises:
         for name in exercise.submit:
-            source = (exercise.solution_dir / name).read_text(encoding="utf-8")
+            reference = exercise.solution_dir / name
+            try:
+                source = reference.read_text(encoding="utf-8")
+            except FileNotFoundError as error:
+                said = f"{reference}: there is no reference here; references stand in the instructor's copy."
+                raise CourseError(said) from error
             stub = stub_of(source, name=f"solutions/{exercise.slug}/{name}")
             (exercise.handout_dir / name).write_text(stub, encoding="utf-8")
             click.echo(f"exercises/{exercise.slug}/{name}")
@@ -92,6 +97,3 @@ def schema() -> None:
     from grader.report import json_schema_text
 
     click.echo(json_schema_text(), nl=False)
-
-
-COMMANDS = (audit, doctor, schema, stubs)

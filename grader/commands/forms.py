@@ -1,0 +1,130 @@
+"""`grade convert`, and the words that every command with forms understands: --format and --output, in pairs."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from grader.errors import UsageError
+from grader.formats import FORMATS, Roster, Sheet, render, render_class
+from grader.outputs import Target, require_writable
+
+PASSED, SOMETHING_FAILED = 0, 1
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def format_options(names: Iterable[str]) -> Callable[[_Command], _Command]:
+    """--format and --output, for a command that writes reports in these forms."""
+    known = click.Choice(tuple(names))
+    what = "Write this form; with --output, in pairs: " + ", ".join(known.choices) + "."
+
+    def add(command: _Command) -> _Command:
+        output = click.option("--output", "outputs", multiple=True, metavar="FILE", help=_OUTPUT)
+        return click.option("--format", "formats", multiple=True, metavar="NAME", type=known, help=what)(
+            output(command)
+        )
+
+    return add
+
+
+_OUTPUT = "Where the form goes; - is standard output."
+
+
+def targets_of(formats: Sequence[str], outputs: Sequence[str]) -> list[tuple[str, Target]]:
+    """Each form with the place that it goes to.
+
+    Raises:
+        UsageError: they are not in pairs.
+    """
+    if len(formats) != len(outputs):
+        raise UsageError(
+            f"--format is given {len(formats)} times and --output {len(outputs)} times: write them in pairs, "
+            "--format NAME --output FILE."
+        )
+    return [(name, Target(file, appends=FORMATS[name].appends)) for name, file in zip(formats, outputs, strict=True)]
+
+
+_FORMS = "\b\nForms:\n" + "\n".join(f"  {name:<16}{form.purpose}" for name, form in FORMATS.items())
+
+
+@click.command(epilog=_FORMS)
+@click.argument("results", required=False, metavar="RESULTS", type=click.Path(path_type=Path))
+@format_options(FORMATS)
+@click.option("--exercise", metavar="NAME", help="Only the grades of this exercise (canvas, moodle).")
+@click.option("--roster", type=click.Path(path_type=Path), metavar="FILE", help="Canvas's own export (canvas).")
+@click.option("--unofficial", is_flag=True, help="Also grades that are not official (canvas, moodle).")
+def convert(results: Path | None, formats: tuple[str, ...], outputs: tuple[str, ...], **options: Any) -> NoReturn:
+    """Reports that are made already, in other tools' forms.
+
+    RESULTS is a report's file; for canvas and moodle the folder of a class, with
+    RESULTS/STUDENT/ANYTHING.json. Who is left out of what is written is told, with
+    the reason, and the exit code is 1.
+    """
+    targets = targets_of(formats, outputs)
+    if results is None:
+        raise UsageError("There is nothing to convert: name a report's file, or a class's folder.")
+    if not targets:
+        raise UsageError("There is nothing to write: add --format NAME --output FILE.")
+    of_class = results.is_dir()
+    for name, _ in targets:
+        if FORMATS[name].of_class != of_class:
+            wanted = (
+                "a class's folder, with a folder for each student" if FORMATS[name].of_class else "one report's file"
+            )
+            raise UsageError(f"--format {name} is made of {wanted}, and {results} is none.")
+        if options["roster"] and name != "canvas":
+            raise UsageError("--roster is Canvas's own export: it goes with --format canvas alone.")
+    require_writable([target for _, target in targets])
+    if of_class:
+        sheets = _convert_class(results, targets, **options)
+        for said in dict.fromkeys(said for sheet in sheets for said in (*sheet.left_out, *sheet.notes)):
+            click.echo(said, err=True)
+        sys.exit(SOMETHING_FAILED if any(sheet.left_out for sheet in sheets) else PASSED)
+    if options["exercise"] or options["unofficial"]:
+        raise UsageError("--exercise and --unofficial choose grades of a class: they go with canvas and moodle.")
+    _convert_report(results, targets)
+    sys.exit(PASSED)
+
+
+def _convert_report(file: Path, targets: Sequence[tuple[str, Target]]) -> None:
+    from grader.results import read_report
+
+    report = read_report(file)
+    for name, target in targets:
+        target.write(render(name, report))
+
+
+def _convert_class(
+    folder: Path,
+    targets: Sequence[tuple[str, Target]],
+    *,
+    exercise: str | None,
+    roster: Path | None,
+    unofficial: bool,
+) -> Sequence[Sheet]:
+    from grader.results import read_results
+
+    found = [result for result in read_results(folder) if _is_of(result.report.exercise, exercise)]
+    if not found:
+        raise UsageError(f"{folder}: no report on {exercise} here. Name the exercise as its reports do.")
+    listed = None if roster is None else Roster(str(roster), _text_of(roster))
+    sheets = [render_class(name, found, unofficial=unofficial, roster=listed) for name, _ in targets]
+    for (_, target), sheet in zip(targets, sheets, strict=True):
+        target.write(sheet.text)
+    return sheets
+
+
+def _is_of(slug: str, wanted: str | None) -> bool:
+    return wanted is None or wanted in (slug, slug.partition("_")[0])
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}. Name a file that can.") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: this is not UTF-8. Export it again.") from error

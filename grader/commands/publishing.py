@@ -1,0 +1,109 @@
+"""`grade publish`: the course for students and platforms, once an audit has proven it."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from grader.border import course_at, make_console
+from grader.errors import CourseError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from grader.course import Course, Exercise
+    from grader.publish import Build
+
+
+@click.command()
+@click.argument("target", type=click.Choice(("folder", "classroom")))
+@click.argument("exercises", nargs=-1)
+@click.option(
+    "--to", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A new folder, or an empty one."
+)
+@click.option(
+    "--pinned", metavar="OWNER/REPOSITORY@COMMIT", help="classroom: the published folder that a push is graded by."
+)
+@click.option("--no-audit", is_flag=True, help="Publish what no audit has proven; what is published says so.")
+@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+@click.pass_obj
+def publish(
+    grade: Callable[[], object],
+    /,
+    *,
+    target: str,
+    exercises: tuple[str, ...],
+    to: Path,
+    pinned: str | None,
+    no_audit: bool,
+    course_dir: Path | None,
+) -> None:
+    """Write what students or a platform receive: no solution, no hidden size.
+
+    \b
+    folder        a student's repository: stubs, handouts, checks, the kit
+    classroom     the same, with a workflow that grades each push (GitHub Classroom)
+
+    All exercises, when none is named. What no audit has found as it is now is audited first; what an audit finds off is
+    not published.
+    """
+    from grader import publish as publishing
+
+    course = course_at(course_dir)
+    chosen = tuple(course.find(word) for word in exercises) or course.exercises
+    build = _target(target, pinned)
+    with make_console() as console:
+        audited = _proven(console, grade, course, chosen, no_audit=no_audit)
+        commit = publishing.publish(target, build, course, chosen, to, audited=audited)
+        origin = f"commit {commit[:12]}" if commit else "files that are not all committed"
+        doubt = "" if audited else "; NOT AUDITED, as you asked"
+        names = ", ".join(one.number for one in chosen)
+        console.print(f"{to}: {target} of {names}, from {origin}{doubt}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _target(target: str, pinned: str | None) -> "Build":
+    if (pinned is None) == (target == "classroom"):
+        raise UsageError("--pinned OWNER/REPOSITORY@COMMIT belongs to the target classroom, which needs it.")
+    if pinned is not None:
+        from grader.publish import classroom
+
+        return partial(classroom.tree, pinned=pinned)
+    from grader.publish import folder
+
+    return folder.tree
+
+
+def _proven(
+    console: "Console", grade: Callable[[], object], course: "Course", chosen: "Sequence[Exercise]", *, no_audit: bool
+) -> bool:
+    """Whether these were audited as they are now; if not, and unless that was refused, they are audited here.
+
+    Raises:
+        CourseError: the audit found something off.
+    """
+    from grader import audited
+    from grader.audit import Plan, prove
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    unproven = audited.unproven(course, chosen)
+    if not unproven or no_audit:
+        return not unproven
+    names = ", ".join(one.number for one in unproven)
+    say(f"No audit has found {names} as they are now: `grade audit --quick` runs first (--no-audit leaves it out).")
+    jobs = 2 * len(os.sched_getaffinity(0))
+    plan = Plan(
+        course=course, exercises=unproven, jobs=jobs, command=grade, quick=True, references=False, repeat=1, burn=0
+    )
+    found = prove(plan, say)
+    if not found.clean:
+        raise CourseError(
+            "The audit found what stands above under OFF: nothing was published. Mend it, or publish with --no-audit."
+        )
+    if found.proves_all and (warning := audited.remember(course, unproven)):
+        say(warning)
+    return True
