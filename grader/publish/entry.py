@@ -154,12 +154,7 @@ def _folders(top: Path) -> Iterator[tuple[Path, frozenset[str]]]:
 
 
 def _refused(job: Job, why: str) -> str:
-    said = f"Not graded: {safe_text(why, max_line=1_000)}\nMend that, then hand in again."
-    if job.platform == "gradescope":
-        return _json({"score": 0, "output": said, "output_format": "text"})
-    if job.platform == "prairielearn":
-        return _json({"gradable": False, "format_errors": [said], "message": said})
-    return f"{said}\n{_autolab_scores(job, 0)}"
+    return _said(job, f"Not graded: {safe_text(why, max_line=1_000)}\nMend that, then hand in again.", score=0)
 
 
 def _no_verdict(job: Job, why: str) -> str:
@@ -167,21 +162,25 @@ def _no_verdict(job: Job, why: str) -> str:
         f"There is no verdict, and this is no zero: {safe_text(why, max_line=1_000)}\n"
         "It is not the submission's fault. Tell your instructor, who mends it and grades again."
     )
-    if job.platform == "gradescope":
-        return _json({"output": said, "output_format": "text"})
+    return _said(job, said, score=None)
+
+
+def _said(job: Job, said: str, *, score: int | None) -> str:
+    """The platform's form. PrairieLearn has one for both: no attempt was made."""
+    if job.platform == "autolab":
+        return f"{said}\n{_autolab_scores(job, score)}"
+    answer: dict[str, object] = {"output": said, "output_format": "text"}
     if job.platform == "prairielearn":
-        return _json({"gradable": False, "format_errors": [said], "message": said})
-    return f"{said}\n{_autolab_scores(job, None)}"
+        answer = {"gradable": False, "format_errors": [said], "message": said}
+    elif score is not None:
+        answer["score"] = score
+    return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
 
 
 def _autolab_scores(job: Job, score: int | None) -> str:
     """The last line. Its one problem is the exercise, by the name of the folder that it was published in."""
     exercises = sorted(path.name for path in (job.course / "exercises").iterdir())
     return json.dumps({"scores": dict.fromkeys(exercises, score)}) + "\n"
-
-
-def _json(answer: dict[str, object]) -> str:
-    return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
 
 
 def _write(job: Job, answer: str) -> None:

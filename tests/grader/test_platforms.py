@@ -73,7 +73,12 @@ def test_two_publications_of_the_same_files_are_the_same_bytes(
 @pytest.mark.parametrize("target", TARGETS)
 def test_hidden_sizes_are_carried_only_when_they_are_asked_for(target: str, secret_course: Course) -> None:
     published = TARGETS[target](secret_course, secret_course.exercises, hidden=True)
-    assert set(leaked(published).values()) == {str(HIDDEN_NUMBER)}
+    found = leaked(published)
+    assert set(found.values()) == {str(HIDDEN_NUMBER)}
+    assert not [name for name in found if "handout" in name]  # which students receive all the same
+    refuse_leaks(published, secret_course.exercises, with_sizes=True)
+    with pytest.raises(CourseError, match="hidden"):
+        refuse_leaks(published, secret_course.exercises)
     told = {
         name.rpartition("/")[2]
         for name, data in texts({name: file.data for name, file in published.items()})
