@@ -7,7 +7,7 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     located course submission stubs     files to values; they know nothing of processes
     report                              the values that one grading comes to
     safetext                            bytes from a stranger to text that is safe to print
-    results outputs                     a folder of reports; where a command's texts go
+    results outputs cells               a folder of reports; where a command's texts go; names in nbgrader's gradebook
     kernel filter                       namespaces, parent-death signals, mounts; the system call filter
     sandbox strace vitals crowd budgets one fact about the machine, or about a limit, each; they do not know one another
     program                             a box, its trace and its vitals while a submission runs in it
@@ -21,6 +21,8 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     publish                             what students and platforms receive
     border                              the only reader of the environment
     cli commands                        words on a command line
+    aside                               a grading in a process of its own, for hosts that are not ours
+    notebook autograde                  a student's notebook; nbgrader's preprocessors
 """
 
 __version__ = "0.1.0"

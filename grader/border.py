@@ -33,8 +33,8 @@ def path_in_repository(path: Path) -> str | None:
     """Where a file stands in its repository, as GitHub's annotations want it; None when it stands in none."""
     path = path.absolute()
     workspace = os.environ.get("GITHUB_WORKSPACE")
-    roots = [Path(workspace)] if workspace else []
-    roots += [folder for folder in path.parents if (folder / ".git").exists()]
+    roots = [folder for folder in path.parents if (folder / ".git").exists()]  # the nearest: a checkout may lie deeper
+    roots += [Path(workspace)] if workspace else []
     for root in roots:
         for here, top in ((path, root), (path.resolve(), root.resolve())):
             if here.is_relative_to(top):

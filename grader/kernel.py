@@ -20,12 +20,12 @@ _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE =
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def die_with_parent(parent_pid: int) -> None:
-    """From now on this process is killed when its parent dies; at once when the parent is dead already.
+def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> None:
+    """From now on this process gets that signal when its parent dies; it ends at once when the parent is dead already.
 
     The signal comes when the *thread* that started this process ends (prctl(2)), so start it from a thread that stays.
     """
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(3)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("target", type=click.Choice(("folder", "classroom")))
+@click.argument("target", type=click.Choice(("folder", "classroom", "nbgrader")))
 @click.argument("exercises", nargs=-1)
 @click.option(
     "--to", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A new folder, or an empty one."
@@ -46,6 +46,7 @@ def publish(
     \b
     folder        a student's repository: stubs, handouts, checks, the kit
     classroom     the same, with a workflow that grades each push (GitHub Classroom)
+    nbgrader      a course directory: notebooks, which hold the references, and settings
 
     All exercises, when none is named. What no audit has found as it is now is audited first; what an audit finds off is
     not published.
@@ -71,9 +72,9 @@ def _target(target: str, pinned: str | None) -> "Build":
         from grader.publish import classroom
 
         return partial(classroom.tree, pinned=pinned)
-    from grader.publish import folder
+    from grader.publish import folder, nbgrader
 
-    return folder.tree
+    return {"folder": folder.tree, "nbgrader": nbgrader.tree}[target]
 
 
 def _proven(

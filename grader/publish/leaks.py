@@ -21,6 +21,7 @@ from grader.stubs import solution_lines
 _RUN = 4  # lines of a reference in a row: a handout may show a call, or how a loop begins, but not a solution
 _TELLING = 12  # characters: shorter lines (`else:`, `return True`) say nothing and are passed over
 _SMALLEST = 1000  # of a hidden number: smaller ones stand everywhere by chance
+_REGION = re.compile("BEGIN SOLUTION.*?END SOLUTION", re.DOTALL)
 _INSTRUCTORS = {"solutions", "wrong", "right", "hidden"}
 
 
@@ -93,6 +94,8 @@ def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
                 yield from _texts({f"{name}/{inner}": file.read() for inner, file in inside if file})
             continue
         text = data.decode("utf-8", "replace")
-        if name.endswith(".ipynb"):  # lines are JSON strings, one a line
+        if name.endswith(".ipynb"):
+            text = _REGION.sub("", text)  # nbgrader takes it out when it makes what a student receives
+            # Lines are JSON strings, one a line.
             text = re.sub(r'\\n",?\s*"', "\n", text).replace('\\"', '"').replace("\\\\", "\\")
         yield name, _single_blanks(text)

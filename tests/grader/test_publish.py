@@ -4,13 +4,17 @@ The tests' course is a copy of the tiny one in which everything that is the inst
 published byte may hold, in whatever it is wrapped.
 """
 
+import base64
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -432,3 +436,77 @@ def test_a_student_is_graded_by_the_same_checks(course: Tiny, tmp_path: Path) ->
     assert (stub.graded.score, solved.graded.score) == (0, by_the_instructor.graded.score)
     assert solved.graded.score == solved.graded.measurable_score
     assert solved.graded.checks_digest == by_the_instructor.graded.checks_digest
+
+
+# What a runner of GitHub's has and a machine may lack: the word that makes a root of whoever types it. Behind it stands
+# a switch of Ubuntu's kernel.
+SUDO = '#!/bin/sh\necho "$@" >>"$GITHUB_WORKSPACE/sudo.log"\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs a workflow's steps as GitHub's runner does: shell steps with bash, in one workspace, and checkouts."""
+
+    workspace: Path
+    repositories: Mapping[str, Path]  # what a checkout copies; "" is the repository that was pushed to
+
+    def run(self, workflow: Path) -> dict[str, dict[str, str]]:
+        """The outputs of each step that has an id. A step that fails ends the job, unless it may."""
+        outputs = {}
+        for number, step in enumerate(yaml.safe_load(workflow.read_text())["jobs"]["grade"]["steps"]):
+            if step.get("uses", "").startswith("actions/checkout@"):
+                wanted = step["with"]
+                shutil.copytree(self.repositories[wanted.get("repository", "")], self.workspace / wanted["path"])
+            if "run" in step:
+                outputs[step["id"]] = self._step(step, self.workspace / f"output-{number}")
+        return outputs
+
+    def _step(self, step: Mapping[str, Any], output: Path) -> dict[str, str]:
+        script = self.workspace / "step.sh"
+        script.write_text(step["run"])
+        settings = {
+            "GITHUB_WORKSPACE": str(self.workspace),
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(self.workspace / "summary.md"),
+            "PATH": f"{self.workspace}:{os.environ['PATH']}",
+        }
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)]
+        done = subprocess.run(
+            command, cwd=self.workspace, env=environment(**settings), capture_output=True, text=True, check=False
+        )
+        with (self.workspace / "log").open("a") as log:
+            log.write(done.stdout + done.stderr)
+        assert done.returncode == 0 or step.get("continue-on-error"), done.stdout + done.stderr
+        lines = output.read_text().splitlines() if output.exists() else []
+        return dict(line.split("=", 1) for line in lines)
+
+
+def test_a_push_is_graded_as_the_workflow_says_by_the_instructors_copy_alone(tmp_path: Path) -> None:
+    course = load_course(COURSE)
+    (one,) = chosen = [course.find("ex01")]
+    pinned, pushed, workspace = tmp_path / "pinned", tmp_path / "pushed", tmp_path / "workspace"
+    write(folder.tree(course, chosen), pinned)
+    write(classroom.tree(course, chosen, pinned=PINNED), pushed)
+    written = pushed / "exercises" / one.slug / one.submit[0]
+    shutil.copyfile(one.checks_dir / "wrong/late_binding" / one.submit[0], written)
+    # What a student may try in a copy of their own: easier checks, a kit that gives all points, a course without any.
+    for path in (pushed / "tests" / one.slug).glob("*.py"):
+        path.write_text("raise SystemExit(0)\n")
+    (pushed / "grader/cli.py").write_text("raise SystemExit(0)\n")
+    (pushed / "course.yaml").write_text("no course\n")
+    subprocess.run(["git", "init", "-q", str(pushed)], check=True)
+    workspace.mkdir()
+    (workspace / "sudo").write_text(SUDO)
+    (workspace / "sudo").chmod(0o755)
+    runner = Runner(workspace, {"": pushed, PINNED.partition("@")[0]: pinned})
+
+    outputs = runner.run(pushed / ".github/workflows/classroom.yml")
+
+    result = json.loads(base64.b64decode(outputs["ex01"]["result"]))
+    assert (result["status"], result["max_score"]) == ("fail", 100)
+    failed = [test["name"] for test in result["tests"] if test["status"] != "pass"]
+    assert [name.split(":")[0].split()[0] for name in failed] == ["async_args"], failed
+    log = (workspace / "log").read_text()
+    assert f"::error file=exercises/{one.slug}/{one.submit[0]}" in log
+    assert "91 of 100 points" in (workspace / "summary.md").read_text()
+    assert (workspace / "sudo.log").read_text() == "sysctl -q -w kernel.apparmor_restrict_unprivileged_userns=0\n"

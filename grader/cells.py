@@ -1,0 +1,27 @@
+"""Names in nbgrader's gradebook: a notebook that was published and reports that are synced mean the same by them.
+
+Prefixes keep a check that is called `solution` or `welcome` from being taken for another cell.
+"""
+
+SOLUTION = "solution"  # the cell that is handed in, where nbgrader keeps what a student is told
+_CHECK = "check-"
+
+
+def assignment(slug: str) -> str:
+    """The assignment and its one notebook: "ex03" for "ex03_epoll"."""
+    return slug.partition("_")[0]
+
+
+def check_cell(check: str) -> str:
+    """The graded cell of that check."""
+    return f"{_CHECK}{check}"
+
+
+def check_of(cell: str) -> str | None:
+    """The check that a graded cell is about; None when it is none of ours."""
+    return cell.removeprefix(_CHECK) if cell.startswith(_CHECK) else None
+
+
+def solution_cell(file: str, *, first: bool) -> str:
+    """The cell of a file that is handed in; most exercises have one."""
+    return SOLUTION if first else f"{SOLUTION}-{file.removesuffix('.py')}"
