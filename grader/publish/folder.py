@@ -42,6 +42,7 @@ def tree(course: Course, exercises: Sequence[Exercise]) -> Tree:
         "README.md": template("student_README.md", **words),
         "Makefile": template("student_Makefile"),
         ".gitignore": template("student_gitignore"),
+        ".gitlab-ci.yml": template("student_gitlab-ci.yml", NUMBERS=", ".join(one.number for one in exercises)),
         ".devcontainer/devcontainer.json": template("devcontainer.json", TITLE=course.title.in_("en")),
         ".devcontainer/Dockerfile": template("devcontainer_Dockerfile"),
     }

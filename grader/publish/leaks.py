@@ -8,6 +8,7 @@ and notebooks too, and through white space, but not through any encoding that so
 import ast
 import io
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,17 +25,22 @@ _REGION = re.compile("BEGIN SOLUTION.*?END SOLUTION", re.DOTALL)
 _INSTRUCTORS = {"solutions", "wrong", "right", "hidden"}
 
 
-def refuse_leaks(tree: Tree, exercises: Sequence[Exercise]) -> None:
+def refuse_leaks(tree: Tree, exercises: Sequence[Exercise], *, with_sizes: bool = False) -> None:
     """Nothing, when all is well.
+
+    Args:
+        with_sizes: the publication is an instructor's own, and is to hold the hidden sizes.
 
     Raises:
         CourseError: the first leak: the published file, what stands in it, and whose it is.
     """
     for name in tree:
+        if with_sizes and Path(name).parts[-2:] == ("hidden", "sizes.yaml"):
+            continue
         if found := _INSTRUCTORS.intersection(Path(name).parts):
             raise CourseError(f"{name}: the folder {found.pop()} is the instructor's and is not published.")
     runs = {run: whose for one in exercises for run, whose in _runs(one)}
-    words = [pair for one in exercises for pair in _words(one)]
+    words = [pair for one in exercises for pair in (*_checks(one), *(() if with_sizes else _sizes(one)))]
     for name, text in _texts({name: file.data for name, file in tree.items()}):
         leaked = next((whose for run, whose in runs.items() if run in text), None)
         leaked = leaked or next((whose for word, whose in words if word.search(text)), None)
@@ -55,17 +61,20 @@ def _runs(exercise: Exercise) -> Iterator[tuple[str, str]]:
                 yield run, f"a piece of {name} from line {lines[first][0]}"
 
 
-def _words(exercise: Exercise) -> Iterator[tuple[re.Pattern[str], str]]:
-    """Hidden numbers and names of hidden checks, and what each is."""
-    slug = exercise.slug
+def _sizes(exercise: Exercise) -> Iterator[tuple[re.Pattern[str], str]]:
+    """Hidden numbers, and what each is."""
     for name, number in (exercise.hidden_sizes or {}).items():
         if number != exercise.sizes[name] and number >= _SMALLEST:
             digits = re.sub("(?<=.)(?=(?:...)+$)", "[,_]?", str(number))  # 12345, 12,345 and 12_345
-            yield re.compile(rf"(?<![\w.,-]){digits}(?![\w-]|[.,]\d)"), f"the hidden size {name} of {slug}"
+            yield re.compile(rf"(?<![\w.,-]){digits}(?![\w-]|[.,]\d)"), f"the hidden size {name} of {exercise.slug}"
+
+
+def _checks(exercise: Exercise) -> Iterator[tuple[re.Pattern[str], str]]:
+    """Names of hidden checks, and what each is."""
     for path in sorted((exercise.checks_dir / "hidden").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                yield re.compile(rf"\b{node.name}\b"), f"{node.name} of tests/{slug}/hidden/{path.name}"
+                yield re.compile(rf"\b{node.name}\b"), f"{node.name} of tests/{exercise.slug}/hidden/{path.name}"
 
 
 def _single_blanks(text: str) -> str:
@@ -78,6 +87,11 @@ def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
         if name.endswith(".zip"):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 yield from _texts({f"{name}/{inner}": archive.read(inner) for inner in archive.namelist()})
+            continue
+        if name.endswith(".tar"):
+            with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+                inside = ((one.name, tar.extractfile(one)) for one in tar.getmembers())
+                yield from _texts({f"{name}/{inner}": file.read() for inner, file in inside if file})
             continue
         text = data.decode("utf-8", "replace")
         if name.endswith(".ipynb"):

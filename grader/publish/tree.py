@@ -8,6 +8,7 @@ import fcntl
 import io
 import os
 import shutil
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from pathlib import Path
 from grader.errors import UsageError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
+_EPOCH_S = 315_619_200  # a day later, in seconds: it is 1980 in every time zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,19 @@ def zipped(tree: Tree) -> bytes:
             info.create_system = 3  # Unix: only then is the mode below read
             info.external_attr = (0o100000 | tree[name].mode) << 16
             archive.writestr(info, tree[name].data)
+    return buffer.getvalue()
+
+
+def tarred(tree: Tree) -> bytes:
+    """The files as a tar whose bytes depend on nothing but them: sorted, dated 1980, root's, in the form of
+    POSIX.1-1988, which everything reads."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted(tree):
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(tree[name].data), tree[name].mode
+            info.mtime = _EPOCH_S
+            archive.addfile(info, io.BytesIO(tree[name].data))
     return buffer.getvalue()
 
 

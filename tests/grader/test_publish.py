@@ -55,7 +55,7 @@ def test_a_student_receives_stub_handout_given_files_checks_and_the_kit(course: 
     found = files(tmp_path / "out")
     kit = {name for name in found if name.startswith("grader/")}
     assert set(found) - kit == {
-        *("README.md", "Makefile", ".gitignore", ABOUT, "course.yaml", "pyproject.toml"),
+        *("README.md", "Makefile", ".gitignore", ".gitlab-ci.yml", ABOUT, "course.yaml", "pyproject.toml"),
         *(".devcontainer/Dockerfile", ".devcontainer/devcontainer.json"),
         *("requirements/core.txt", "tools/setup.sh"),
         *(f"exercises/{SLUG}/{name}" for name in ("README.md", "README.ko.md", "counted.svg", "exercise.yaml")),

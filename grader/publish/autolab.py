@@ -1,0 +1,96 @@
+"""The target `autolab`: a lab's folder for each exercise, and the recipe of the image that grades them. Knows what
+Autolab imports (docs/lab.md and app/models/assessment.rb of autolab/Autolab) and how Tango runs it (vmms/localDocker.py
+and autodriver/autodriver.c of autolab/Tango); knows nothing of what the driver prints (`grader.formats`).
+
+Tango puts `autograde-Makefile`, `autograde.tar` and what was handed in into one folder, and types `make` there as a
+user without rights: nothing can be installed then, so the image holds the kit. The tar holds it too, for an image that
+does not, and for one with another version.
+"""
+
+from collections.abc import Sequence
+
+import yaml
+
+from grader.course import Course, Exercise
+from grader.publish import folder, job
+from grader.publish.tree import File, Tree, tarred, text_file
+
+_TIMEOUT_S = 900  # the most that Autolab allows (app/models/autograder.rb)
+_DEADLINE_S = 840.0
+_LARGEST_MB = 2  # of a handin
+
+
+def tree(
+    course: Course,
+    exercises: Sequence[Exercise],
+    *,
+    trust: bool = False,
+    hidden: bool = False,
+) -> Tree:
+    """A folder for each exercise, named as Autolab's rules for labs want it, and `image/`, to be built on Tango's host.
+
+    Args:
+        trust: grade without a box, which Tango's containers refuse; such a report is never official.
+        hidden: `autograde.tar` holds the instructor's sizes.
+
+    Raises:
+        CourseError, GraderError: as for the target `folder`.
+        UsageError: `hidden`, and there is nothing hidden.
+    """
+    if hidden:
+        job.refuse_nothing_hidden(exercises)
+    kit = folder.kit_files()
+    digest = job.digest(kit)
+    image = f"tracegrade_{digest[:12]}"  # no hyphen, which Tango splits names at, and no tag, which it does not know
+    kit = {**kit, job.KIT_DIGEST: text_file(digest + "\n")}
+    files: dict[str, File] = {
+        "README.md": folder.template("autolab_README.md", IMAGE=image, SLUG=exercises[0].slug),
+        "image/Dockerfile": folder.template("autolab_Dockerfile"),
+        **job.below("image/tracegrade", kit),
+    }
+    for one in exercises:
+        handin = one.submit[0] if len(one.submit) == 1 else "handin.zip"
+        grading = {
+            **kit,
+            **job.course_files(course, one, hidden=hidden),
+            "driver.sh": job.script(
+                "autolab_driver.sh",
+                DEADLINE=f"{_DEADLINE_S:g}",
+                OPTIONS=job.shell(job.options(one, trust=trust, hidden=hidden)),
+            ),
+        }
+        handout = f"{one.slug}-handout"
+        lab = {
+            f"{one.slug}.yml": text_file(_properties(one, handin, image)),
+            "autograde-Makefile": folder.template("autolab_Makefile", HANDIN=handin, SLUG=one.slug),
+            "autograde.tar": File(tarred(job.below("tracegrade", grading))),
+            f"{handout}.tar": File(tarred(job.below(handout, folder.tree(course, [one])))),
+        }
+        files.update(job.below(one.slug, lab))
+    return files
+
+
+def _properties(exercise: Exercise, handin: str, image: str) -> str:
+    """What the lab is imported from. Without dates it opens a day after its import."""
+    properties = {
+        "general": {
+            "name": exercise.slug,
+            "display_name": exercise.title.in_("en"),
+            "description": exercise.summary.in_("en"),
+            "category_name": "Lab",
+            "handin_filename": handin,
+            "handin_directory": "handin",
+            "handout": f"{exercise.slug}-handout.tar",
+            "max_grace_days": 0,
+            "max_submissions": -1,
+            "max_size": _LARGEST_MB,
+            "disable_handins": False,
+            "disable_network": True,
+        },
+        # The driver's scores name the problem as this does.
+        "problems": [
+            {"name": exercise.slug, "description": "", "max_score": float(exercise.max_score), "optional": False}
+        ],
+        "autograder": {"autograde_timeout": _TIMEOUT_S, "autograde_image": image, "release_score": True},
+    }
+    return yaml.safe_dump(properties, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,63 @@
+"""The target `gradescope`: an autograder for each exercise, as the zip that is uploaded. Knows what Gradescope finds
+where (docs/specs.md of gradescope/autograder_samples) and its limits; knows nothing of its results (`grader.formats`).
+
+A zip holds `setup.sh` and `run_autograder` at its top, beside the kit and a course of one exercise. Gradescope unpacks
+it to /autograder/source.
+"""
+
+from collections.abc import Sequence
+
+from grader.course import Course, Exercise
+from grader.publish import folder, job
+from grader.publish.tree import File, Tree, zipped
+
+_DEADLINE_S = (
+    540.0  # Gradescope ends a run after 600 s, with a zero; its settings allow 2,400 (docs/troubleshooting.md)
+)
+
+
+def tree(
+    course: Course,
+    exercises: Sequence[Exercise],
+    *,
+    trust: bool = False,
+    hidden: bool = False,
+    deadline_s: float = _DEADLINE_S,
+) -> Tree:
+    """`ex03_autograder.zip` for each exercise, and what to do with them.
+
+    Args:
+        trust: grade without a box, where Gradescope refuses one; such a report is never official.
+        hidden: the zips hold the instructor's sizes.
+        deadline_s: when a grading is given up, without a verdict. Sooner than Gradescope's own limit.
+
+    Raises:
+        CourseError, GraderError: as for the target `folder`.
+        UsageError: `hidden`, and there is nothing hidden.
+    """
+    if hidden:
+        job.refuse_nothing_hidden(exercises)
+    kit = folder.kit_files()
+    files: dict[str, File] = {
+        f"{one.number}_autograder.zip": File(
+            zipped(
+                {
+                    **kit,
+                    **job.course_files(course, one, hidden=hidden),
+                    "setup.sh": job.script("gradescope_setup.sh"),
+                    "run_autograder": job.script(
+                        "gradescope_run_autograder",
+                        DEADLINE=f"{deadline_s:g}",
+                        OPTIONS=job.shell(job.options(one, trust=trust, hidden=hidden)),
+                    ),
+                }
+            )
+        )
+        for one in exercises
+    }
+    rows = "\n".join(
+        f"| `{one.number}_autograder.zip` | {one.title.in_('en')} | {', '.join(f'`{name}`' for name in one.submit)} |"
+        f" {one.max_score} |"
+        for one in exercises
+    )
+    return {**files, "README.md": folder.template("gradescope_README.md", ROWS=rows, DEADLINE=f"{deadline_s:g}")}

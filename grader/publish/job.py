@@ -1,0 +1,66 @@
+"""What a platform grades with: the kit, one exercise's public files, and, only if the instructor asks for it, the
+hidden sizes. Knows nothing of any platform.
+"""
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+
+import yaml
+
+from grader.course import Course, Exercise
+from grader.errors import UsageError
+from grader.publish import folder
+from grader.publish.tree import File, Tree, text_file
+
+KIT_DIGEST = "kit.digest"
+
+
+def course_files(course: Course, exercise: Exercise, *, hidden: bool) -> Tree:
+    """A course of this exercise alone. With `hidden` it holds the instructor's sizes, where there are any: whoever can
+    read it knows them.
+
+    Raises:
+        CourseError: as for the target `folder`.
+    """
+    files = dict(folder.public_files(course, [exercise]))
+    if hidden and exercise.hidden_sizes is not None:
+        sizes = yaml.safe_dump({"format": 1, "sizes": dict(exercise.hidden_sizes)})
+        files[f"tests/{exercise.slug}/hidden/sizes.yaml"] = text_file(sizes)
+    return files
+
+
+def refuse_nothing_hidden(exercises: Sequence[Exercise]) -> None:
+    """Nothing, when there is something to hide.
+
+    Raises:
+        UsageError: hidden sizes were asked for, and no exercise has any.
+    """
+    if all(one.hidden_sizes is None for one in exercises):
+        raise UsageError("--hidden: none of these exercises has hidden sizes. Leave it out.")
+
+
+def digest(kit: Tree) -> str:
+    """What tells one kit from another: SHA-256, in hex."""
+    sums = (f"{name} {hashlib.sha256(kit[name].data).hexdigest()}\n" for name in sorted(kit))
+    return hashlib.sha256("".join(sums).encode()).hexdigest()
+
+
+def options(exercise: Exercise, *, trust: bool, hidden: bool) -> list[str]:
+    """What `grade` is told on a platform."""
+    return ["--trust"] * trust + ["--hidden"] * (hidden and exercise.hidden_sizes is not None)
+
+
+def script(name: str, **words: str) -> File:
+    """A template that is run."""
+    return replace(folder.template(name, **words), executable=True)
+
+
+def below(top: str, tree: Tree) -> Tree:
+    """The same files in a folder."""
+    return {f"{top}/{name}": file for name, file in tree.items()}
+
+
+def shell(words: Sequence[str]) -> str:
+    return "".join(f" {shlex.quote(word)}" for word in words)
