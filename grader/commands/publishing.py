@@ -1,10 +1,11 @@
 """`grade publish`: the course for students and platforms, once an audit has proven it."""
 
+import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,15 +19,30 @@ if TYPE_CHECKING:
     from grader.publish import Build
 
 
+# The options of each target, those first that it needs.
+_TARGETS: Mapping[str, tuple[str, ...]] = {
+    "folder": (),
+    "classroom": ("pinned",),
+    "nbgrader": (),
+    "gradescope": ("hidden", "trust"),
+    "prairielearn": ("image", "hidden", "trust"),
+    "autolab": ("hidden", "trust"),
+}
+_NEEDED = {"pinned": "OWNER/REPOSITORY@COMMIT", "image": "OWNER/NAME"}
+
+
 @click.command()
-@click.argument("target", type=click.Choice(("folder", "classroom", "nbgrader")))
+@click.argument("target", type=click.Choice(tuple(_TARGETS)))
 @click.argument("exercises", nargs=-1)
 @click.option(
     "--to", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A new folder, or an empty one."
 )
+@click.option("--pinned", metavar=_NEEDED["pinned"], help="classroom: the published folder that a push is graded by.")
+@click.option("--image", metavar=_NEEDED["image"], help="prairielearn: what you push its image as.")
 @click.option(
-    "--pinned", metavar="OWNER/REPOSITORY@COMMIT", help="classroom: the published folder that a push is graded by."
+    "--hidden", is_flag=True, help="gradescope, prairielearn, autolab: with the hidden sizes. Then it is a secret."
 )
+@click.option("--trust", is_flag=True, help="gradescope, prairielearn, autolab: grade there without a box.")
 @click.option("--no-audit", is_flag=True, help="Publish what no audit has proven; what is published says so.")
 @click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
 @click.pass_obj
@@ -37,9 +53,9 @@ def publish(
     target: str,
     exercises: tuple[str, ...],
     to: Path,
-    pinned: str | None,
     no_audit: bool,
     course_dir: Path | None,
+    **options: Any,
 ) -> None:
     """Write what students or a platform receive: no solution, no hidden size.
 
@@ -47,6 +63,9 @@ def publish(
     folder        a student's repository: stubs, handouts, checks, the kit
     classroom     the same, with a workflow that grades each push (GitHub Classroom)
     nbgrader      a course directory: notebooks, which hold the references, and settings
+    gradescope    an autograder's zip for each exercise
+    prairielearn  a question for each exercise, and the image that grades it
+    autolab       a lab for each exercise, and the image that grades it
 
     All exercises, when none is named. What no audit has found as it is now is audited first; what an audit finds off is
     not published.
@@ -55,26 +74,30 @@ def publish(
 
     course = course_at(course_dir)
     chosen = tuple(course.find(word) for word in exercises) or course.exercises
-    build = _target(target, pinned)
+    build = _build(target, options)
     with make_console() as console:
         audited = _proven(console, grade, course, chosen, no_audit=no_audit)
-        commit = publishing.publish(target, build, course, chosen, to, audited=audited)
+        commit = publishing.publish(target, build, course, chosen, to, audited=audited, with_sizes=options["hidden"])
         origin = f"commit {commit[:12]}" if commit else "files that are not all committed"
         doubt = "" if audited else "; NOT AUDITED, as you asked"
         names = ", ".join(one.number for one in chosen)
         console.print(f"{to}: {target} of {names}, from {origin}{doubt}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _target(target: str, pinned: str | None) -> "Build":
-    if (pinned is None) == (target == "classroom"):
-        raise UsageError("--pinned OWNER/REPOSITORY@COMMIT belongs to the target classroom, which needs it.")
-    if pinned is not None:
-        from grader.publish import classroom
+def _build(target: str, options: Mapping[str, Any]) -> "Build":
+    """The target's function with its options.
 
-        return partial(classroom.tree, pinned=pinned)
-    from grader.publish import folder, nbgrader
-
-    return {"folder": folder.tree, "nbgrader": nbgrader.tree}[target]
+    Raises:
+        UsageError: an option is missing, or belongs to another target.
+    """
+    for name, value in options.items():
+        if value and name not in _TARGETS[target]:
+            targets = [other for other, known in _TARGETS.items() if name in known]
+            raise UsageError(f"--{name} belongs to {', '.join(targets)}, not to {target}: leave it out.")
+        if not value and name in _NEEDED and name in _TARGETS[target]:
+            raise UsageError(f"The target {target} needs --{name} {_NEEDED[name]}: see `grade publish --help`.")
+    module = importlib.import_module(f"grader.publish.{target}")
+    return partial(module.tree, **{name: options[name] for name in _TARGETS[target]})
 
 
 def _proven(

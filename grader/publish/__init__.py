@@ -20,7 +20,14 @@ ABOUT = "published.json"
 
 
 def publish(
-    target: str, build: Build, course: Course, exercises: Sequence[Exercise], to: Path, *, audited: bool
+    target: str,
+    build: Build,
+    course: Course,
+    exercises: Sequence[Exercise],
+    to: Path,
+    *,
+    audited: bool,
+    with_sizes: bool = False,
 ) -> str:
     """Publish to a new or empty folder.
 
@@ -28,6 +35,7 @@ def publish(
         target: the target's name, as it is recorded.
         build: makes the files.
         audited: whether an audit found these exercises as promised, as they are now.
+        with_sizes: it is to hold the hidden sizes.
 
     Returns:
         The commit that the course's files are those of; empty when they are not all committed.
@@ -40,7 +48,7 @@ def publish(
     commit = _commit(course.root)
     tree = dict(build(course, exercises))
     tree[ABOUT] = text_file(_about(target, exercises, commit=commit, audited=audited))
-    refuse_leaks(tree, exercises)
+    refuse_leaks(tree, exercises, with_sizes=with_sizes)
     write(tree, to)
     return commit
 

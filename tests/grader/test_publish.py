@@ -112,12 +112,14 @@ def test_a_student_sets_up_what_was_published_with_the_files_that_make_names(tmp
 # --- what is not --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["folder", "classroom"])
-def test_nothing_of_the_instructors_is_in_any_byte(course: Tiny, tmp_path: Path, target: str) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [["folder"], ["classroom", "--pinned", PINNED], ["gradescope"], ["prairielearn", "--image", "a/b"], ["autolab"]],
+)
+def test_nothing_of_the_instructors_is_in_any_byte(course: Tiny, tmp_path: Path, words: list[str]) -> None:
     put_canaries(course.root)
-    pinned = ["--pinned", PINNED] if target == "classroom" else []
 
-    done = course.type("publish", target, "--no-audit", *pinned, "--to", str(tmp_path / "out"))
+    done = course.type("publish", *words, "--no-audit", "--to", str(tmp_path / "out"))
 
     assert done.code == 0, done.err
     for name, data in files(tmp_path / "out").items():
@@ -369,12 +371,21 @@ def test_a_workflow_is_pinned_to_one_commit(course: Tiny, tmp_path: Path, pinned
     assert f"--pinned {pinned}: write OWNER/REPOSITORY@COMMIT, with all 40 digits" in done.err
 
 
-@pytest.mark.parametrize("words", [["classroom"], ["folder", "--pinned", PINNED]])
-def test_classroom_and_pinned_go_together(course: Tiny, tmp_path: Path, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["classroom"], "The target classroom needs --pinned OWNER/REPOSITORY@COMMIT: see `grade publish --help`."),
+        (["prairielearn"], "The target prairielearn needs --image OWNER/NAME: see `grade publish --help`."),
+        (["folder", "--pinned", PINNED], "--pinned belongs to classroom, not to folder: leave it out."),
+        (["folder", "--hidden"], "--hidden belongs to gradescope, prairielearn, autolab, not to folder: leave it out."),
+        (["nbgrader", "--trust"], "--trust belongs to gradescope, prairielearn, autolab, not to nbgrader"),
+    ],
+)
+def test_a_target_has_its_options_and_no_others(course: Tiny, tmp_path: Path, words: list[str], told: str) -> None:
     done = course.type("publish", *words, "--no-audit", "--to", str(tmp_path / "out"))
 
     assert done.code == 2
-    assert "--pinned OWNER/REPOSITORY@COMMIT belongs to the target classroom, which needs it." in done.err
+    assert told in done.err
 
 
 def test_the_workflow_is_the_instructors_at_one_commit_and_holds_no_token() -> None:
