@@ -95,12 +95,8 @@ def _engine(url: "URL", *, dry_run: bool, patience_s: float) -> "Engine":
     except SQLAlchemyError as error:  # a driver that it does not know, SQLite on a host
         raise UsageError(f"--db: this is no URL of a database. {_EXAMPLES}") from error
     if sqlite:
-        # Python's driver begins a transaction when rows change, but not when tables do; and one that began as a reader
-        # may not become a writer while another one writes (sqlite.org/lang_transaction.html).
-        @event.listens_for(engine, "connect")
-        def _leave_transactions_to_us(connection: Any, _: object) -> None:
-            connection.isolation_level = None
-
+        # Python's driver would begin when the first row changes, which is too late for tables; and a transaction that
+        # began as a reader may not become a writer while another one writes (sqlite.org/lang_transaction.html).
         @event.listens_for(engine, "begin")
         def _begin_as_a_writer(connection: "Connection") -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -272,9 +272,7 @@ class _Page:
         of_this = select(SubmittedAssignment).where(SubmittedAssignment.assignment_id == assignment.id)
         self._submissions = {one.student_id: one for one in session.scalars(of_this)}
         self._notebooks = {one.assignment_id: one for one in session.scalars(select(SubmittedNotebook).where(here))}
-        # Locked, lest what a person enters in formgrader meanwhile should be lost (in PostgreSQL; SQLite locks it all).
-        grades = select(Grade).join(SubmittedNotebook).where(here).with_for_update(of=Grade)
-        comments = select(Comment).join(SubmittedNotebook).where(here).with_for_update(of=Comment)
+        grades, comments = (select(row).join(SubmittedNotebook).where(here) for row in (Grade, Comment))
         self._grades = {(one.notebook_id, one.cell_id): one for one in session.scalars(grades)}
         self._comments = {(one.notebook_id, one.cell_id): one for one in session.scalars(comments)}
 

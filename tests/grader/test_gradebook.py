@@ -16,10 +16,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import MetaData, create_engine, select
 from sqlalchemy.pool import NullPool
@@ -468,14 +469,16 @@ def started(results: Path, db: str) -> "subprocess.Popen[str]":
 
 @contextmanager
 def stuck_before_its_end(db: str) -> Iterator[Any]:
-    """A sync that begins in this block begins to write, and does not end. Gives what tells that it has come so far."""
+    """A sync that begins in this block begins to write, and does not end. Gives what tells that it has come so
+    far; and of two, that the other one is there too, and waits."""
     if db.startswith("sqlite"):
         file = Path(db.removeprefix("sqlite:///"))
         with closing(sqlite3.connect(file, isolation_level=None)) as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM grade").fetchone()  # a reader's lock, which a commit has to wait for
             # The journal holds what the pages were, so it is there once rows are written.
-            yield lambda: file.with_name(f"{file.name}-journal").exists()
+            journal = file.with_name(f"{file.name}-journal")
+            yield lambda processes=1: journal.exists() and processes_with(file) == processes
     else:
         engine = create_engine(db, poolclass=NullPool)
         # What waits is looked up anew only in a transaction of its own.
@@ -486,8 +489,14 @@ def stuck_before_its_end(db: str) -> Iterator[Any]:
             waits = (
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
-            yield lambda: watcher.exec_driver_sql(waits).scalar() == 1
+            yield lambda processes=1: watcher.exec_driver_sql(waits).scalar() == processes
             other.rollback()
+
+
+def processes_with(file: Path) -> int:
+    """How many of our children have opened the file."""
+    children = psutil.Process().children()
+    return sum(any(one.path == str(file) for one in child.open_files()) for child in children)
 
 
 def test_a_sync_that_is_killed_halfway_leaves_the_gradebook_as_it_was(db: str, results: Path) -> None:
@@ -506,17 +515,23 @@ def test_a_sync_that_is_killed_halfway_leaves_the_gradebook_as_it_was(db: str, r
 
 
 def test_two_syncs_at_once_do_the_work_once(db: str, results: Path) -> None:
-    hand_in(results, **{f"s{number}": report() for number in range(20)})
+    write(db, hand_in(results, ada=report()))
+    hand_in(results, zoe=report(), **{f"s{number}": report() for number in range(20)})
 
-    with started(results, db) as one, started(results, db) as two:
+    with ExitStack() as running:
+        with stuck_before_its_end(db) as is_stuck:
+            one = running.enter_context(started(results, db))
+            wait_until(is_stuck, "the first sync, in the middle of its work")
+            two = running.enter_context(started(results, db))
+            wait_until(lambda: is_stuck(2), "the second one, which waits for it")
         said = [process.communicate() for process in (one, two)]
 
     assert (one.returncode, two.returncode) == (0, 0), said
-    assert sorted(out.splitlines()[-1].partition(", in")[0] for out, _ in said) == [
-        "0 changed, 20 unchanged",
-        "20 changed, 0 unchanged",
+    assert [out.splitlines()[-1].partition(", in")[0] for out, _ in said] == [
+        "21 changed, 1 unchanged",
+        "0 changed, 22 unchanged",
     ]
-    assert len(scores(db)) == 20
+    assert len(scores(db)) == 22
 
 
 def test_whoever_writes_for_too_long_is_told_of_and_nothing_is_written(db: str, results: Path) -> None:
