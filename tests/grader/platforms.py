@@ -110,8 +110,10 @@ def on_platform(
         words += ["--bind", str(folder), place]
     if not boxes:
         words += ["--ro-bind", os.devnull, bwrap]
+    # Nothing of this process's environment: a `make` above us would have the platform's own say where it is.
+    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
     return subprocess.run(
-        [*words, "--chdir", at, "--", *command], capture_output=True, text=True, check=False, timeout=120
+        [*words, "--chdir", at, "--", *command], capture_output=True, text=True, check=False, timeout=120, env=env
     )
 
 

@@ -191,7 +191,7 @@ def test_what_is_of_a_class_is_refused_for_one_report(results: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [([], "name a report's file"), (["/no/such.json"], "/no/such.json: cannot be read")]
+    ("words", "said"), [([], "name a report's file"), (["/no/such.json"], "/no/such.json: there is no such file")]
 )
 def test_reports_that_are_not_there_are_told(words: Sequence[str], said: str) -> None:
     done = convert(*words, "--format", "junit", "--output", "-")
