@@ -38,7 +38,7 @@ test: dev
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 4 --dist loadgroup
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder # what tests of a file share is made once
 	$(BIN)/grade audit --quick
 
 bench: core

@@ -32,9 +32,7 @@ def pytest_pycollect_makeitem(collector: pytest.Collector, name: str, obj: objec
     """A check of an exercise, in the place of pytest's own item, which would ask for fixtures that are not here."""
     if not (_EXERCISE.fullmatch(collector.path.parent.name) and name.startswith("test_") and inspect.isfunction(obj)):
         return None
-    item: ReferenceCheck = ReferenceCheck.from_parent(collector, name=name, line=obj.__code__.co_firstlineno)
-    item.add_marker(pytest.mark.xdist_group(item.checks_dir.name))  # one grading, so one worker
-    return item
+    return ReferenceCheck.from_parent(collector, name=name, line=obj.__code__.co_firstlineno)
 
 
 class NotProven(Exception):

@@ -32,7 +32,6 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Path]:
     return done, folder
 
 
-@pytest.mark.xdist_group("forms")
 def test_one_grading_writes_every_form_that_was_asked_for(graded: tuple[Done, Path]) -> None:
     done, folder = graded
 
@@ -45,7 +44,6 @@ def test_one_grading_writes_every_form_that_was_asked_for(graded: tuple[Done, Pa
     assert json.loads((folder / "autolab").read_text().rstrip().split("\n")[-1]) == {"scores": {SLUG: None}}
 
 
-@pytest.mark.xdist_group("forms")
 def test_what_other_steps_of_a_job_wrote_stays(graded: tuple[Done, Path]) -> None:
     _, folder = graded
 
@@ -53,7 +51,6 @@ def test_what_other_steps_of_a_job_wrote_stays(graded: tuple[Done, Path]) -> Non
     assert (folder / "classroom").read_text().startswith("what other steps wrote\nresult=")
 
 
-@pytest.mark.xdist_group("forms")
 def test_annotations_are_all_that_is_on_standard_output_and_name_the_students_line(graded: tuple[Done, Path]) -> None:
     done, folder = graded
     file = folder / "course" / "exercises" / SLUG / "tiny.py"

@@ -36,7 +36,6 @@ SAMPLES: dict[str, Any] = runpy.run_path(str(Path(__file__).parent / "golden" / 
 BIN = Path(sys.executable).parent
 LOST = SAMPLES["UNGRADED"]
 
-pytestmark = pytest.mark.xdist_group("gradebook")  # one server, and nbgrader is imported once
 
 scored: Callable[..., ScoredCheck] = SAMPLES["scored"]
 graded: Callable[..., Graded] = SAMPLES["graded"]

@@ -24,8 +24,6 @@ from grader.publish import nbgrader
 from grader.stubs import solution_lines, stub_of
 from gradings import COURSE, EXERCISE, REFUSING, SLUG, SOLUTION, descendants, tiny_course, wait_until
 
-pytestmark = pytest.mark.xdist_group("nbgrader")
-
 FORGED: dict[str, Any] = {
     "schema_version": 3,
     "grade": True,

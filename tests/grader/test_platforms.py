@@ -220,7 +220,6 @@ def handed_in(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.xdist_group("gradescope")
 def test_gradescope_gets_the_score_of_a_repository_with_the_exercise_in_it(
     on_gradescope: Gradescope, handed_in: Path
 ) -> None:
@@ -231,7 +230,6 @@ def test_gradescope_gets_the_score_of_a_repository_with_the_exercise_in_it(
     assert results["extra_data"]["isolation"] == "boxed" and results["extra_data"]["official"] == "yes"
 
 
-@pytest.mark.xdist_group("gradescope")
 def test_gradescope_gets_a_zero_that_says_what_is_missing(on_gradescope: Gradescope, handed_in: Path) -> None:
     (handed_in / "tini.py").write_text("")
     results = on_gradescope.grade(handed_in)
@@ -239,7 +237,6 @@ def test_gradescope_gets_a_zero_that_says_what_is_missing(on_gradescope: Gradesc
     assert "tiny.py is missing" in results["output"] and "hand in again" in results["output"]
 
 
-@pytest.mark.xdist_group("gradescope")
 def test_gradescope_gets_no_score_where_it_refuses_a_box(on_gradescope: Gradescope, handed_in: Path) -> None:
     shutil.copy(REFERENCE, handed_in)
     results = on_gradescope.grade(handed_in, boxes=False)
@@ -247,7 +244,6 @@ def test_gradescope_gets_no_score_where_it_refuses_a_box(on_gradescope: Gradesco
     assert "no verdict" in results["output"] and "only in a box" in results["output"]
 
 
-@pytest.mark.xdist_group("gradescope")
 def test_gradescope_grades_without_a_box_for_an_instructor_who_trusts(
     handed_in: Path, tmp_path: Path, bwrap: str
 ) -> None:
@@ -260,7 +256,6 @@ def test_gradescope_grades_without_a_box_for_an_instructor_who_trusts(
     assert "Not official" in results["output"]
 
 
-@pytest.mark.xdist_group("gradescope")
 def test_gradescope_gets_an_answer_from_an_image_whose_build_failed(
     trees: dict[str, Tree], handed_in: Path, tmp_path: Path, bwrap: str
 ) -> None:
@@ -341,7 +336,6 @@ def _prairielearn(
     return results
 
 
-@pytest.mark.xdist_group("prairielearn")
 def test_prairielearn_gets_the_score_of_a_file_that_was_uploaded(
     trees: dict[str, Tree], image: Path, handed_in: Path, tmp_path: Path, bwrap: str
 ) -> None:
@@ -350,7 +344,6 @@ def test_prairielearn_gets_the_score_of_a_file_that_was_uploaded(
     assert results["gradable"] is True and results["score"] == pytest.approx(0.8)
 
 
-@pytest.mark.xdist_group("prairielearn")
 def test_prairielearn_takes_no_attempt_for_what_could_not_be_graded(
     trees: dict[str, Tree], image: Path, handed_in: Path, tmp_path: Path, bwrap: str
 ) -> None:
@@ -361,7 +354,6 @@ def test_prairielearn_takes_no_attempt_for_what_could_not_be_graded(
     assert "There is no verdict" in no_box["format_errors"][0]
 
 
-@pytest.mark.xdist_group("prairielearn")
 def test_prairielearns_image_of_another_kit_grades_nothing(
     trees: dict[str, Tree], image: Path, handed_in: Path, tmp_path: Path, bwrap: str
 ) -> None:
@@ -396,7 +388,6 @@ def _autolab(tree: Tree, image: Path | None, submission: Path, folder: Path, bwr
     return done.stdout
 
 
-@pytest.mark.xdist_group("autolab")
 def test_autolab_gets_the_score_in_the_last_line(
     trees: dict[str, Tree], image: Path, tmp_path: Path, bwrap: str
 ) -> None:
@@ -405,7 +396,6 @@ def test_autolab_gets_the_score_in_the_last_line(
     assert "scaled" in output
 
 
-@pytest.mark.xdist_group("autolab")
 def test_autolab_keeps_no_score_where_there_is_no_verdict(
     trees: dict[str, Tree], image: Path, tmp_path: Path, bwrap: str
 ) -> None:
@@ -417,7 +407,6 @@ def test_autolab_keeps_no_score_where_there_is_no_verdict(
     assert autolab_scores(output) == {SLUG: None}
 
 
-@pytest.mark.xdist_group("autolab")
 def test_autolab_gets_a_zero_that_says_why_a_file_was_refused(
     trees: dict[str, Tree], image: Path, tmp_path: Path, bwrap: str
 ) -> None:
