@@ -7,11 +7,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from grader.errors import UsageError
+from grader.errors import PASSED, SOMETHING_FAILED, UsageError
 from grader.formats import FORMATS, Roster, Sheet, render, render_class
 from grader.outputs import Target, require_writable
-
-PASSED, SOMETHING_FAILED = 0, 1
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
