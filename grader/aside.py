@@ -2,6 +2,7 @@
 
 At its end a grading kills whatever runs below its process, and it adopts orphans: a host would lose its own children.
 Here `grade` is typed as a person would type it. It dies with its host, in order, so that it takes its folders along.
+Knows processes and `grade`'s words; knows no host.
 """
 
 import json

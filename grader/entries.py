@@ -66,7 +66,8 @@ def _refuse_unofficial(results: Sequence[Result]) -> None:
     refused = []
     for result in results:
         if isinstance(result.report, Graded) and (result.report.partial or not result.report.official):
-            why = "only some checks were asked for" if result.report.partial else "not official"
+            not_official = f"not official, because {result.report.why_unofficial}"
+            why = "only some checks were asked for" if result.report.partial else not_official
             refused.append(f"{result.file}: {why}")
     if refused:
         raise UsageError(

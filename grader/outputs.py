@@ -45,7 +45,7 @@ class Target:
                 path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise GraderError(
-                f"The report could not be written to {self.name}: {error.strerror}. Choose another FILE."
+                f"What was found could not be written to {self.name}: {error.strerror}. Choose another FILE."
             ) from error
 
 

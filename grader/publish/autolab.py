@@ -39,35 +39,36 @@ def tree(
     """
     if hidden:
         platforms.refuse_nothing_hidden(exercises)
-    kit = folder.kit_files()
-    digest = platforms.kit_digest(kit)
-    image = f"tracegrade_{digest[:12]}"  # no hyphen, which Tango splits names at, and no tag, which it does not know
-    kit = {**kit, platforms.KIT_DIGEST: text_file(digest + "\n")}
+    kit = platforms.kit_of_image()
+    # No hyphen, which Tango splits names at, and no tag, which it does not know.
+    image = f"tracegrade_{platforms.image_tag(kit)}"
     files: dict[str, File] = {
         "README.md": folder.template("autolab_README.md", IMAGE=image, SLUG=exercises[0].slug),
         "image/Dockerfile": folder.template("autolab_Dockerfile"),
         **below("image/tracegrade", kit),
     }
     for one in exercises:
-        handin = one.submit[0] if len(one.submit) == 1 else "handin.zip"
+        options = platforms.options(one, trust=trust, hidden=hidden)
         grading = {
             **kit,
             **platforms.course_files(course, one, hidden=hidden),
             "driver.sh": platforms.script(
-                "autolab_driver.sh",
-                DEADLINE=f"{_DEADLINE_S:g}",
-                OPTIONS=platforms.shell(platforms.options(one, trust=trust, hidden=hidden)),
+                "autolab_driver.sh", DEADLINE=f"{_DEADLINE_S:g}", OPTIONS=platforms.shell(options)
             ),
         }
-        handout = f"{one.slug}-handout"
-        lab = {
-            f"{one.slug}.yml": text_file(_properties(one, handin, image)),
-            "autograde-Makefile": folder.template("autolab_Makefile", HANDIN=handin, SLUG=one.slug),
-            "autograde.tar": File(tarred(below("tracegrade", grading))),
-            f"{handout}.tar": File(tarred(below(handout, folder.tree(course, [one])))),
-        }
-        files.update(below(one.slug, lab))
+        files.update(below(one.slug, _lab(course, one, grading, image)))
     return files
+
+
+def _lab(course: Course, exercise: Exercise, grading: Tree, image: str) -> Tree:
+    handin = exercise.submit[0] if len(exercise.submit) == 1 else "handin.zip"
+    handout = f"{exercise.slug}-handout"
+    return {
+        f"{exercise.slug}.yml": text_file(_properties(exercise, handin, image)),
+        "autograde-Makefile": folder.template("autolab_Makefile", HANDIN=handin, SLUG=exercise.slug),
+        "autograde.tar": File(tarred(below("tracegrade", grading))),
+        f"{handout}.tar": File(tarred(below(handout, folder.tree(course, [exercise])))),
+    }
 
 
 def _properties(exercise: Exercise, handin: str, image: str) -> str:

@@ -41,9 +41,20 @@ def refuse_nothing_hidden(exercises: Sequence[Exercise]) -> None:
         raise UsageError("--hidden: none of these exercises has hidden sizes. Leave it out.")
 
 
-def kit_digest(kit: Tree) -> str:
-    """What tells one kit from another. Unlike `kit_version` it covers all that an image is made of."""
-    return digest_of({name: file.data for name, file in kit.items()})
+def kit_of_image() -> Tree:
+    """The kit as an image holds it, with a digest of all of it: unlike the kit's version, of what installs it too.
+
+    Raises:
+        GraderError: as for the target `folder`.
+    """
+    kit = folder.kit_files()
+    digest = digest_of({name: file.data for name, file in kit.items()})
+    return {**kit, KIT_DIGEST: text_file(f"{digest}\n")}
+
+
+def image_tag(kit: Tree) -> str:
+    """What tells an image with this kit from one with another: 12 hexadecimal digits."""
+    return kit[KIT_DIGEST].data[:12].decode()
 
 
 def options(exercise: Exercise, *, trust: bool, hidden: bool) -> list[str]:

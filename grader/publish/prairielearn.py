@@ -46,23 +46,21 @@ def tree(
         raise UsageError(f"--image {image}: write OWNER/NAME, in lower case and without a tag, as you will push it.")
     if hidden:
         platforms.refuse_nothing_hidden(exercises)
-    kit = folder.kit_files()
-    digest = platforms.kit_digest(kit)
-    tagged = f"{image}:{digest[:12]}"
+    kit = platforms.kit_of_image()
+    tagged = f"{image}:{platforms.image_tag(kit)}"
     files: dict[str, File] = {
         "README.md": folder.template("prairielearn_README.md", IMAGE=tagged),
         "image/Dockerfile": folder.template("prairielearn_Dockerfile"),
         "image/entrypoint": platforms.script("prairielearn_entrypoint", DEADLINE=f"{_DEADLINE_S:g}"),
-        **below("image/tracegrade", {**kit, platforms.KIT_DIGEST: text_file(digest + "\n")}),
+        **below("image/tracegrade", kit),
     }
     for one in exercises:
-        options = platforms.options(one, trust=trust, hidden=hidden)
+        tests = {**platforms.course_files(course, one, hidden=hidden), platforms.KIT_DIGEST: kit[platforms.KIT_DIGEST]}
         question = {
-            "info.json": text_file(_info(course, one, tagged, options)),
+            "info.json": text_file(_info(course, one, tagged, platforms.options(one, trust=trust, hidden=hidden))),
             "question.html": _question(one),
             f"clientFilesQuestion/{one.number}_handout.zip": File(zipped(below(one.slug, folder.tree(course, [one])))),
-            **below("tests", platforms.course_files(course, one, hidden=hidden)),
-            f"tests/{platforms.KIT_DIGEST}": text_file(digest + "\n"),
+            **below("tests", tests),
         }
         files.update(below(f"questions/{one.slug}", question))
     return files
