@@ -17,9 +17,10 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     line_server                         checks that every server of the line protocol shares
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict
     grading                             the story of one grading, seen from outside the judge
-    terminal progress formats           reports on a screen, as own results, in other tools' forms; this line and the
-    gradebook parity                        next two are one floor. Reports in nbgrader's gradebook, and compared
-    doctor audit audited publish            what a machine can do, proves a course, was proven, is given to others
+    terminal progress formats gradebook parity
+                                        what becomes of reports: a screen, own results, other tools, a comparison
+    doctor audit audited publish        what a machine can do; what proves a course; what was proven; publications
+                                        (one floor with the line above, and none of them knows another)
     border                              the only reader of the environment
     commands                            words on a command line, a subject each
     cli                                 grading an exercise; exceptions to text and exit codes
