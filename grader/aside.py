@@ -2,6 +2,7 @@
 
 At its end a grading kills whatever runs below its process, and it adopts orphans: a host would lose its own children.
 Here `grade` is typed as a person would type it. It dies with its host, in order, so that it takes its folders along.
+Knows processes and `grade`'s words; knows no host.
 """
 
 import json
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grader import kernel
-from grader.errors import GraderError, KitError
+from grader.errors import MISUSED, GraderError, KitError
 from grader.report import Graded, Ungraded, from_json
 
 _FOLDER = "tracegrade-handed-in-"
@@ -45,7 +46,7 @@ def grade_aside(words: Sequence[str], files: Mapping[str, str] | None = None) ->
     except ValueError:
         # What was handed in is named without the folder, which tells a student nothing and is gone by now.
         message = re.sub(rf"[^\s:]*/{_FOLDER}[^\s/:]*[/:]?\s*", "", _last_words(said))
-        kind = KitError if process.returncode == 2 else GraderError
+        kind = KitError if process.returncode == MISUSED else GraderError
         raise kind(message or f"The grading ended without a word (status {process.returncode}). Try again.") from None
 
 

@@ -62,10 +62,10 @@ class Plan:
     course: Course
     exercises: tuple[Exercise, ...]
     jobs: int
-    quick: bool
-    references: bool
-    repeat: int
-    burn: int
+    quick: bool = False
+    references: bool = False
+    repeat: int = 1
+    burn: int = 0
     command: Callable[[], object]  # `grade`, with its words in sys.argv; it is run in a process of its own
 
 

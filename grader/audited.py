@@ -2,29 +2,28 @@
 Knows what an audit depends on; knows nothing of how one is made.
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from grader.course import Course, Exercise
+from grader.digests import digest_of
 from grader.kit import kit_version
+from grader.outputs import replace_file
 
 _FILE = Path(".grade", "audited.json")
 
 
 def fingerprint(exercise: Exercise) -> str:
-    """SHA-256, in hex, over names and bytes of all that an audit of the exercise depends on: the kit, its limits, and
-    every file of it, the instructor's own too.
+    """A digest of all that an audit of the exercise depends on: the kit, its limits, and every file of it, the
+    instructor's own too.
     """
-    digest = hashlib.sha256(kit_version().encode() + exercise.limits.model_dump_json().encode())
-    for folder in (exercise.handout_dir, exercise.solution_dir, exercise.checks_dir):
-        for path in _files(folder):
-            name, data = path.relative_to(folder.parent).as_posix(), path.read_bytes()
-            digest.update(f"{name}\0{len(data)}\0".encode())
-            digest.update(data)
-    return digest.hexdigest()
+    folders = (exercise.handout_dir, exercise.solution_dir, exercise.checks_dir)
+    files = {
+        str(path.relative_to(exercise.root)): path.read_bytes() for path in chain.from_iterable(map(_files, folders))
+    }
+    return digest_of({"kit": kit_version().encode(), "limits": exercise.limits.model_dump_json().encode(), **files})
 
 
 def remember(course: Course, exercises: Iterable[Exercise]) -> str:
@@ -33,11 +32,9 @@ def remember(course: Course, exercises: Iterable[Exercise]) -> str:
     """
     known = {**_known(course.root), **{one.slug: fingerprint(one) for one in exercises}}
     path = course.root / _FILE
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(exist_ok=True)
-        scratch.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        scratch.replace(path)
+        replace_file(path, json.dumps(known, indent=2, sort_keys=True) + "\n")
     except OSError as error:
         return f"{path} cannot be written ({error.strerror}): publishing will audit again."
     return ""
@@ -58,6 +55,6 @@ def _known(root: Path) -> dict[str, str]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
+    for path in folder.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path

@@ -23,11 +23,10 @@ from nbgrader.utils import is_grade, is_solution
 from traitlets import Unicode
 
 from grader.aside import grade_aside
-from grader.cells import check_of
+from grader.cells import COURSE, MAGIC, check_of, first_line
 from grader.course import Exercise, load_course
 from grader.errors import CourseError, KitError, SubmissionError
 from grader.notebook import NoVerdict, verdict, words
-from grader.publish.nbgrader import COURSE, MAGIC, first_line
 from grader.report import Graded, Outcome, Ungraded
 
 _Processed = tuple[NotebookNode, ResourcesDict]

@@ -1,8 +1,12 @@
-"""Names in nbgrader's gradebook: a notebook that was published and reports that are synced mean the same by them.
+"""What the cells of a notebook are called, and how one begins that is handed in: so a notebook that was published, the
+kernel that runs it, autograding and the gradebook mean the same cells.
 
-Prefixes keep a check that is called `solution` or `welcome` from being taken for another cell.
+Knows names, and not what stands in a cell. Prefixes keep a check that is called `solution` or `welcome` from being
+taken for another cell.
 """
 
+COURSE = "course"  # the folder beside a notebook that its checks come from
+MAGIC = "%%solution"  # the first word of a cell that is handed in; the second is the file that the cell stands for
 SOLUTION = "solution"  # the cell that is handed in, where nbgrader keeps what a student is told
 _CHECK = "check-"
 
@@ -25,3 +29,8 @@ def check_of(cell: str) -> str | None:
 def solution_cell(file: str, *, first: bool) -> str:
     """The cell of a file that is handed in; most exercises have one."""
     return SOLUTION if first else f"{SOLUTION}-{file.removesuffix('.py')}"
+
+
+def first_line(file: str) -> str:
+    """What the cell of that file begins with."""
+    return f"{MAGIC} {file}"

@@ -20,8 +20,9 @@ import click
 from grader import __version__
 from grader.border import course_at, make_console, path_in_repository, search_path
 from grader.commands import COMMANDS
+from grader.commands.course import course_option
 from grader.commands.forms import format_options, targets_of
-from grader.errors import KitError, UsageError
+from grader.errors import MISUSED, NO_VERDICT, PASSED, SOMETHING_FAILED, KitError, UsageError
 from grader.formats import FORMATS, Context, render
 from grader.outputs import Target, require_writable
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from grader.course import Course, Exercise
     from grader.grading import Order
     from grader.report import Graded, Ungraded
-
-PASSED, SOMETHING_FAILED, NO_VERDICT = 0, 1, 3
 
 
 class _ExerciseFirst(click.Group):
@@ -88,7 +87,7 @@ for _command in COMMANDS:
 @click.option("--trust", is_flag=True, help="Run without isolation: only what you would run by hand.")
 @click.option("--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep traces and logs here.")
 @click.option("--language", default="en", show_default=True, help="Language of titles and hints, where there is one.")
-@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+@course_option
 def grade_exercise(exercise: str | None, all_: bool, course_dir: Path | None, **options: Any) -> NoReturn:
     """Grade one exercise."""
     targets = _targets(**options)
@@ -297,7 +296,7 @@ def main() -> NoReturn:
         commands(prog_name="grade", standalone_mode=False, obj=main)  # `audit` types `grade` itself
     except click.ClickException as error:
         error.show()
-        sys.exit(UsageError.exit_code)
+        sys.exit(MISUSED)
     except KitError as error:
         click.echo(f"grade: {error}", err=True)
         sys.exit(error.exit_code)

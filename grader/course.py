@@ -6,7 +6,6 @@ of a file is the one that is told.
 """
 
 import ast
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from grader.digests import digest_of
 from grader.errors import CourseError, UsageError
 from grader.located import Located, choices, decoded, read_bytes, seen
 
@@ -241,6 +241,10 @@ class Course(_Value):
         by_slug = {exercise.slug: exercise for exercise in self.exercises}
         return by_slug[_meant(word, tuple(by_slug))]
 
+    def choose(self, words: Iterable[str]) -> tuple[Exercise, ...]:
+        """The exercises that these words mean, as `find` takes them; all of the course, when there is no word."""
+        return tuple(map(self.find, words)) or self.exercises
+
 
 def _number(slug: str) -> str:
     return slug.partition("_")[0]
@@ -340,7 +344,7 @@ def _exercise(root: Path, listing: "Located", course: _CourseFile, index: int) -
         root=root,
         limits=limits,
         hidden_sizes=_hidden_sizes(root, slug, written.sizes),
-        digest=_digest({COURSE_FILE: limits.model_dump_json().encode(), name: document.raw, **given, **tests}),
+        digest=digest_of({COURSE_FILE: limits.model_dump_json().encode(), name: document.raw, **given, **tests}),
     )
 
 
@@ -427,11 +431,3 @@ def _hidden_sizes(root: Path, slug: str, sizes: dict[str, int]) -> dict[str, int
             said = f"exercise.yaml has no size {size!r} that this could replace; {choices(size, sizes)}"
             raise document.error(("sizes", size), said)
     return {**sizes, **hidden}
-
-
-def _digest(files: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{name}\0{len(files[name])}\0".encode())  # the length keeps two files from reading as one
-        digest.update(files[name])
-    return digest.hexdigest()

@@ -1,5 +1,5 @@
-"""Reports into the gradebook of nbgrader. Knows the rules of what is written, and nbgrader's tables; knows nothing of
-how a verdict is reached, nor of databases, and never reads nbgrader's notebooks.
+"""Reports into the gradebook of nbgrader. Knows nbgrader's tables, and what of them is a person's; knows nothing of how
+a verdict is reached, nor of databases, and never reads nbgrader's notebooks.
 
 nbgrader's own class `Gradebook` commits at every step and starts the program `alembic` to make a new database
 (nbgrader/api.py). So its tables are used without it: one connection, one transaction, from the first look to the last
@@ -10,141 +10,23 @@ same exercise would make. Comments hang on the solution cell, where nbgrader sho
 """
 
 import importlib
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from grader.cells import SOLUTION, assignment, check_cell, check_of
+from grader.cells import SOLUTION, check_of
 from grader.database import INSTALL, transaction, without_password
+from grader.entries import Entries, Entry, entries_of, listed
 from grader.errors import UsageError
-from grader.report import UNCOUNTED, Check, Graded, Outcome, Ungraded
 from grader.results import Result
-from grader.safetext import safe_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
 _COURSE: Final = "default_course"  # what nbgrader's SaveCells and autograde open a gradebook with
-_NAME_CHARS: Final = 128  # of every name in nbgrader's tables; PostgreSQL refuses more
-_COMMENT_CHARS: Final = 2_000  # of each check: a comment is read in a small box, the report has the rest
-_FILES_NAMED: Final = 20
-
-
-# --- from reports to what is written --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What one report says: a score by cell, None where there is no verdict, and what the student reads."""
-
-    student: str
-    scores: Mapping[str, int | None]
-    comment: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sheet:
-    """One exercise of the class. `points`, by cell, is empty when no report has a verdict: nobody knows its checks."""
-
-    assignment: str
-    points: Mapping[str, int]
-    entries: Mapping[str, _Entry]
-
-
-def _sheets(results: Sequence[Result], *, unofficial: bool) -> list[_Sheet]:
-    if not unofficial:
-        _refuse_unofficial(results)
-    by_exercise = sorted(results, key=lambda result: result.report.exercise)
-    sheets: dict[str, _Sheet] = {}
-    for slug, group in groupby(by_exercise, key=lambda result: result.report.exercise):
-        of_one = list(group)
-        if not re.fullmatch(r"ex[0-9]{2,3}_[a-z0-9_]+", slug):  # nbgrader makes folders of it
-            raise UsageError(f"{slug!a} is no name of an exercise, such as ex03_epoll. Grade the submission again.")
-        name = assignment(slug)
-        if name in sheets:
-            raise UsageError(f"{of_one[0].file}: another exercise is called {name} too. Sync one of them at a time.")
-        sheets[name] = _sheet(name, of_one)
-    return list(sheets.values())
-
-
-def _refuse_unofficial(results: Sequence[Result]) -> None:
-    """A report without a verdict brings no score, so nobody asks whether it is official."""
-    refused = []
-    for result in results:
-        if isinstance(result.report, Graded) and (result.report.partial or not result.report.official):
-            why = "only some checks were asked for" if result.report.partial else "not official"
-            refused.append(f"{result.file}: {why}")
-    if refused:
-        raise UsageError(
-            "These reports are no whole, official gradings, so nothing was written:\n"
-            f"{_listed(refused)}\n"
-            "Grade these submissions again, in a box and without --only (`grade doctor` says what a box needs); "
-            "or take them as they are with --unofficial."
-        )
-
-
-def _sheet(name: str, results: Sequence[Result]) -> _Sheet:
-    _refuse_mixture(name, results)
-    graded = [result.report for result in results if isinstance(result.report, Graded)]
-    points = {check_cell(check.name): check.points for report in graded for check in report.checks}
-    for word in (*points, *(result.student for result in results)):
-        if len(word) > _NAME_CHARS or word != safe_text(word):
-            raise UsageError(f"{name}: a gradebook cannot hold the name {safe_text(word)!a}. Give it a shorter one.")
-    entries = {result.student: _entry(result, points) for result in sorted(results, key=lambda one: one.student)}
-    return _Sheet(name, points, entries)
-
-
-def _refuse_mixture(name: str, results: Sequence[Result]) -> None:
-    """Scores of different checks are no one class's scores."""
-    files: dict[tuple[str, int], list[str]] = {}
-    for result in results:
-        if isinstance(result.report, Graded):
-            worth = 0 if result.report.partial else result.report.max_score  # of some checks: nothing to compare
-            files.setdefault((result.report.checks_digest, worth), []).append(str(result.file))
-    whole = {digest for digest, worth in files if worth}
-    kinds = [(digest, worth) for digest, worth in files if worth or digest not in whole]
-    if len(kinds) > 1:
-        groups = [f"checks {kind[0][:12]}, {kind[1] or 'some'} points:\n{_listed(files[kind])}" for kind in kinds]
-        raise UsageError(
-            f"{name}: these reports were made by different checks, so their scores cannot stand side by side:\n"
-            + "\n".join(groups)
-            + "\nGrade all of them again with the course as it is now."
-        )
-
-
-def _listed(lines: Sequence[str]) -> str:
-    more = [f"and {len(lines) - _FILES_NAMED} more"] if len(lines) > _FILES_NAMED else []
-    return "\n".join(f"  {line}" for line in [*lines[:_FILES_NAMED], *more])
-
-
-def _entry(result: Result, points: Mapping[str, int]) -> _Entry:
-    match result.report:
-        case Ungraded(reason=reason):
-            return _Entry(result.student, {}, _comment(["There is no verdict, and this is no zero.", reason]))
-        case Graded(checks=checks):
-            said = [_said(check) for check in checks if check.outcome is not Outcome.PASSED]
-            scores = {check_cell(check.name): check.score for check in checks}
-            missing = (check_of(cell) for cell in sorted(points.keys() - scores.keys()) if points[cell])
-            said += [f"{check}: not asked for in this grading, so there is no verdict" for check in missing]
-            return _Entry(result.student, scores, _comment(said))
-
-
-def _said(check: Check) -> str:
-    worth = "no verdict, and no zero" if check.outcome in UNCOUNTED else f"0 of {check.points}"
-    message = "".join(f"\n  {line}" for line in safe_text(check.message, max_chars=_COMMENT_CHARS).splitlines())
-    return f"{check.name}: {check.title} ({check.outcome.replace('_', ' ')}, {worth}){message}"
-
-
-def _comment(parts: Sequence[str]) -> str | None:
-    """nbgrader makes HTML of a comment as if it were Markdown, and lets tags in it stand. It escapes what is code, and
-    that is what a line is that stands four spaces in: so each one does, as a student's program may have printed it."""
-    text = "\n\n".join(safe_text(part) for part in parts)
-    return "\n".join(f"    {line}" for line in text.splitlines()) or None
 
 
 # --- what came of it ------------------------------------------------------------------------------------------------
@@ -212,17 +94,17 @@ def sync(
             database, no right to it, one of another kind or version; nbgrader is not installed.
         GraderError: somebody else is writing, or the database failed on the way. Nothing was written.
     """
-    sheets = _sheets(results, unofficial=unofficial)
+    exercises = entries_of(results, unofficial=unofficial)
     try:
         importlib.import_module("nbgrader.api")  # slow, so before anything is locked
     except ModuleNotFoundError as error:
         raise UsageError(f"nbgrader is not installed here (no module {error.name}): {INSTALL}.") from error
     with transaction(db, dry_run=dry_run, patience_s=patience_s) as connection:
         _require_current(connection, db)
-        return _written(connection, db, sheets)
+        return _written(connection, db, exercises)
 
 
-def _written(connection: "Connection", db: str, sheets: Sequence[_Sheet]) -> Synced:
+def _written(connection: "Connection", db: str, exercises: Sequence[Entries]) -> Synced:
     from nbgrader.api import Course
     from sqlalchemy.orm import Session
 
@@ -232,19 +114,19 @@ def _written(connection: "Connection", db: str, sheets: Sequence[_Sheet]) -> Syn
     with Session(connection, autoflush=False) as session:
         if session.get(Course, _COURSE) is None:
             session.add(Course(id=_COURSE))
-        for sheet in sheets:
-            page = _Page.open(session, db, sheet)
+        for entries in exercises:
+            page = _Page.open(session, db, entries)
             if page is None:
-                unknown.append(sheet.assignment)
+                unknown.append(entries.assignment)
                 continue
-            for entry in sheet.entries.values():
+            for entry in entries.by_student.values():
                 change = page.write(entry)
                 if change is None:
                     unchanged += 1
                 else:
                     changes.append(change)
                 if any(entry.scores.get(name) is None for name, points in page.points.items() if points):
-                    no_verdict.append(f"{sheet.assignment} {entry.student}")
+                    no_verdict.append(f"{entries.assignment} {entry.student}")
             session.flush()
     return Synced(tuple(changes), unchanged, tuple(no_verdict), tuple(unknown))
 
@@ -277,8 +159,8 @@ class _Page:
         self._comments = {(one.notebook_id, one.cell_id): one for one in session.scalars(comments)}
 
     @classmethod
-    def open(cls, session: "Session", db: str, sheet: _Sheet) -> "_Page | None":
-        """The assignment with the sheet's checks as its cells; None when nobody knows what its checks are.
+    def open(cls, session: "Session", db: str, entries: Entries) -> "_Page | None":
+        """The assignment with the entries' checks as its cells; None when nobody knows what its checks are.
 
         Raises:
             UsageError: it has other cells or points, and grades that hang on them.
@@ -286,21 +168,21 @@ class _Page:
         from nbgrader.api import Assignment, GradeCell, Notebook, SolutionCell
         from sqlalchemy import select
 
-        assignment = session.scalar(select(Assignment).where(Assignment.name == sheet.assignment))
+        assignment = session.scalar(select(Assignment).where(Assignment.name == entries.assignment))
         notebooks = {one.name: one for one in assignment.notebooks} if assignment else {}
-        notebook = notebooks.get(sheet.assignment)
-        if not sheet.points and not (notebook and _checks(notebook)):
+        notebook = notebooks.get(entries.assignment)
+        if not entries.points and not (notebook and _checks(notebook)):
             return None
         if assignment is None:
-            assignment = Assignment(name=sheet.assignment, course_id=_COURSE)
+            assignment = Assignment(name=entries.assignment, course_id=_COURSE)
             session.add(assignment)
         if notebook is None:
-            notebook = Notebook(name=sheet.assignment, assignment=assignment)
+            notebook = Notebook(name=entries.assignment, assignment=assignment)
             session.add(notebook)
         cells = _checks(notebook)
-        if sheet.points:
-            _require_one_scale(db, assignment, cells, sheet)
-        for name, points in sheet.points.items():
+        if entries.points:
+            _require_one_scale(db, assignment, cells, entries)
+        for name, points in entries.points.items():
             if name in cells:
                 cells[name].max_score = points
             else:
@@ -310,7 +192,7 @@ class _Page:
         session.flush()  # from here on, all of these have ids
         return cls(session, assignment, notebook)
 
-    def write(self, entry: _Entry) -> Change | None:
+    def write(self, entry: Entry) -> Change | None:
         """Make the student's row say what the entry says; None when it said so already."""
         submission = self._submissions.get(entry.student)
         submitted = self._notebooks.get(submission.id) if submission else None
@@ -381,23 +263,24 @@ def _set(row: Any, **values: object) -> bool:
     return bool(other)
 
 
-def _require_one_scale(db: str, assignment: Any, cells: Mapping[str, Any], sheet: _Sheet) -> None:
+def _require_one_scale(db: str, assignment: Any, cells: Mapping[str, Any], entries: Entries) -> None:
     """The class in the gradebook is graded by these checks, or is graded anew as a whole."""
     scale = {name: cell.max_score for name, cell in cells.items()}
-    if not scale or scale == sheet.points:
+    if not scale or scale == entries.points:
         return
-    gone = sorted(scale.keys() - sheet.points.keys())
+    gone = sorted(scale.keys() - entries.points.keys())
     if gone:
         raise UsageError(
-            f"{sheet.assignment} has cells in the gradebook that the reports have no check for: {', '.join(gone)}. "
+            f"{entries.assignment} has cells in the gradebook that the reports have no check for: {', '.join(gone)}. "
             "They are of another version of the exercise. Use another gradebook; or, to lose these grades, type: "
-            + _nbgrader(f"db assignment remove {sheet.assignment} --force", db)
+            + _nbgrader(f"db assignment remove {entries.assignment} --force", db)
         )
-    others = sorted({one.student_id for one in assignment.submissions} - sheet.entries.keys())
+    others = sorted({one.student_id for one in assignment.submissions} - entries.by_student.keys())
     if others:
         raise UsageError(
-            f"{sheet.assignment}: the reports have other checks or points than the gradebook, and these students have "
-            f"no report:\n{_listed(others)}\nGrade them too, so that one class has one scale; or use another gradebook."
+            f"{entries.assignment}: the reports have other checks or points than the gradebook, and these students "
+            f"have no report:\n{listed(others)}\n"
+            "Grade them too, so that one class has one scale; or use another gradebook."
         )
 
 

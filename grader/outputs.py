@@ -40,12 +40,12 @@ class Target:
             if self.appends:
                 _append(path, text)
             elif _is_ours_to_replace(path):
-                _replace(path, text)
+                replace_file(path, text)
             else:
                 path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise GraderError(
-                f"The report could not be written to {self.name}: {error.strerror}. Choose another FILE."
+                f"What was found could not be written to {self.name}: {error.strerror}. Choose another FILE."
             ) from error
 
 
@@ -82,7 +82,12 @@ def _is_ours_to_replace(path: Path) -> bool:
     return not path.is_symlink() and (path.is_file() or not path.exists())
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
+    """Write it in one step: who reads at that moment finds the old text or the new one. A power cut is not cared for.
+
+    Raises:
+        OSError: it could not be written; what stood there stands there still.
+    """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_text(text, encoding="utf-8")

@@ -55,6 +55,20 @@ def stub_of(source: str, *, name: str) -> str:
     return "\n".join(kept)
 
 
+def read_text(file: Path) -> str:
+    """What stands in a reference, or beside it, byte for byte: line ends stay as they are.
+
+    Raises:
+        CourseError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return file.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CourseError(f"{file}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
 def solution_lines(source: str, *, name: str) -> Iterator[list[tuple[int, str]]]:
     """Each solution region of `source`: its lines with their numbers, without the marks.
 
@@ -80,12 +94,7 @@ def stale_stub(solution: Path, stub: Path) -> str | None:
         CourseError: `solution` cannot be read or is not UTF-8, `stub` is there and cannot be read, or what `stub_of`
             raises.
     """
-    try:
-        expected = stub_of(solution.read_bytes().decode("utf-8"), name=str(solution))
-    except UnicodeDecodeError as error:
-        raise CourseError(f"{solution}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from error
-    except OSError as error:
-        raise _unreadable(solution, error) from error
+    expected = stub_of(read_text(solution), name=str(solution))
     try:
         # A stub that is not UTF-8 differs somewhere; surrogates show where, and equal nothing that was decoded above.
         seen = stub.read_bytes().decode("utf-8", "surrogateescape")

@@ -4,14 +4,20 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from grader.border import course_at, make_console, search_path
-from grader.errors import CourseError
+from grader.errors import PASSED, SOMETHING_FAILED, CourseError
+from grader.outputs import Target, require_writable
 
-PASSED, SOMETHING_FAILED = 0, 1
+if TYPE_CHECKING:
+    from grader.audit import Found
+
+course_option = click.option(
+    "--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml."
+)
 
 
 @click.command()
@@ -41,7 +47,7 @@ def doctor(as_json: bool) -> NoReturn:
     help="Gradings at a time; two a processor if left out, as each waits half of its time.",
 )
 @click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the matrix; - is standard output.")
-@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+@course_option
 @click.pass_obj
 def audit(
     grade: Callable[[], object],
@@ -52,41 +58,45 @@ def audit(
     **options: Any,
 ) -> NoReturn:
     """Prove the course: each stub, reference, right and wrong submission gets what it promises."""
+    targets = [] if json_file is None else [Target(json_file)]
+    require_writable(targets)
+    course = course_at(course_dir)
+    with make_console(to_stderr=json_file == "-") as console:
+
+        def say(line: str) -> None:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        found = prove_aloud(say, command=grade, course=course, exercises=course.choose(exercises), **options)
+    for target in targets:
+        target.write(found.to_json() + "\n")
+    sys.exit(PASSED if found.clean else SOMETHING_FAILED)
+
+
+def prove_aloud(say: Callable[[str], None], *, jobs: int | None = None, **plan: Any) -> "Found":
+    """Audit as `grader.audit.Plan` is told, say what is found as it is found, and remember what was proven."""
     from grader import audited
     from grader.audit import Plan, prove
 
-    course = course_at(course_dir)
-    chosen = tuple(course.find(word) for word in exercises) or course.exercises
-    jobs = options.pop("jobs") or 2 * len(os.sched_getaffinity(0))
-    with make_console(to_stderr=json_file == "-") as console:
-        plan = Plan(course=course, exercises=chosen, jobs=jobs, command=grade, **options)
-        found = prove(plan, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
-        if found.proves_all and (warning := audited.remember(course, chosen)):
-            console.print(warning, markup=False, highlight=False)
-    if json_file == "-":
-        click.echo(found.to_json())
-    elif json_file:
-        Path(json_file).write_text(found.to_json() + "\n", encoding="utf-8")
-    sys.exit(PASSED if found.clean else SOMETHING_FAILED)
+    proving = Plan(jobs=jobs or 2 * len(os.sched_getaffinity(0)), **plan)
+    found = prove(proving, say)
+    if found.proves_all and (warning := audited.remember(proving.course, proving.exercises)):
+        say(warning)
+    return found
 
 
 @click.command()
 @click.argument("exercises", nargs=-1)
-@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+@course_option
 def stubs(exercises: tuple[str, ...], course_dir: Path | None) -> None:
     """Generate the students' stubs from the reference solutions (authors only: it replaces the stubs)."""
-    from grader.stubs import stub_of
+    from grader.stubs import read_text, stub_of
 
     course = course_at(course_dir)
-    for exercise in tuple(course.find(word) for word in exercises) or course.exercises:
+    for exercise in course.choose(exercises):
+        if not exercise.solution_dir.is_dir():
+            raise CourseError(f"{exercise.solution_dir}: no reference here; references stand in the instructor's copy.")
         for name in exercise.submit:
-            reference = exercise.solution_dir / name
-            try:
-                source = reference.read_text(encoding="utf-8")
-            except FileNotFoundError as error:
-                said = f"{reference}: there is no reference here; references stand in the instructor's copy."
-                raise CourseError(said) from error
-            stub = stub_of(source, name=f"solutions/{exercise.slug}/{name}")
+            stub = stub_of(read_text(exercise.solution_dir / name), name=f"solutions/{exercise.slug}/{name}")
             (exercise.handout_dir / name).write_text(stub, encoding="utf-8")
             click.echo(f"exercises/{exercise.slug}/{name}")
 

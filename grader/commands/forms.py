@@ -7,11 +7,9 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from grader.errors import UsageError
+from grader.errors import PASSED, SOMETHING_FAILED, UsageError
 from grader.formats import FORMATS, Roster, Sheet, render, render_class
 from grader.outputs import Target, require_writable
-
-PASSED, SOMETHING_FAILED = 0, 1
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -22,15 +20,14 @@ def format_options(names: Iterable[str]) -> Callable[[_Command], _Command]:
     what = "Write this form; with --output, in pairs: " + ", ".join(known.choices) + "."
 
     def add(command: _Command) -> _Command:
-        output = click.option("--output", "outputs", multiple=True, metavar="FILE", help=_OUTPUT)
+        output = click.option(
+            "--output", "outputs", multiple=True, metavar="FILE", help="Where the form goes; - is standard output."
+        )
         return click.option("--format", "formats", multiple=True, metavar="NAME", type=known, help=what)(
             output(command)
         )
 
     return add
-
-
-_OUTPUT = "Where the form goes; - is standard output."
 
 
 def targets_of(formats: Sequence[str], outputs: Sequence[str]) -> list[tuple[str, Target]]:

@@ -8,10 +8,10 @@ from typing import NoReturn
 import click
 
 from grader.border import course_at, search_path
-from grader.errors import UsageError
+from grader.commands.course import course_option
+from grader.errors import PASSED, SOMETHING_FAILED, UsageError
 
-PASSED, SOMETHING_FAILED = 0, 1
-DEFAULT_DB = "sqlite:///gradebook.db"  # as nbgrader's own commands, in the folder where they are typed
+_DEFAULT_DB = "sqlite:///gradebook.db"  # as nbgrader's own commands, in the folder where they are typed
 
 
 @click.group()
@@ -22,7 +22,7 @@ def gradebook() -> None:
 @gradebook.command()
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option(
-    "--db", default=DEFAULT_DB, show_default=True, metavar="URL", help="SQLite, or postgresql://user@host/name."
+    "--db", default=_DEFAULT_DB, show_default=True, metavar="URL", help="SQLite, or postgresql://user@host/name."
 )
 @click.option("--unofficial", is_flag=True, help="Take reports that are not official, or of some checks only.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
@@ -45,7 +45,7 @@ def sync(results: Path, db: str, *, unofficial: bool, dry_run: bool) -> None:
     "--against", type=click.Path(path_type=Path), metavar="REPORT.json", help="Compare with the grading of this report."
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON, on standard output.")
-@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+@course_option
 def verify_parity(
     exercises: tuple[str, ...], against: Path | None, *, as_json: bool, course_dir: Path | None
 ) -> NoReturn:
@@ -65,8 +65,7 @@ def verify_parity(
     course = course_at(course_dir)
     if report and report.exercise not in {exercise.slug for exercise in course.exercises}:
         raise UsageError(f"{against}: this course has no exercise {report.exercise!a}. Go to the course that has it.")
-    words = (report.exercise,) if report else exercises
-    chosen = tuple(course.find(word) for word in words) or course.exercises
+    chosen = course.choose((report.exercise,) if report else exercises)
     path = search_path()
     block = parity.Block(
         kit_version=kit_version(),

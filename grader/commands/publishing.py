@@ -1,7 +1,6 @@
 """`grade publish`: the course for students and platforms, once an audit has proven it."""
 
 import importlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from grader.border import course_at, make_console
+from grader.commands.course import course_option, prove_aloud
 from grader.errors import CourseError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from grader.course import Course, Exercise
     from grader.publish import Build
 
@@ -44,7 +42,7 @@ _NEEDED = {"pinned": "OWNER/REPOSITORY@COMMIT", "image": "OWNER/NAME"}
 )
 @click.option("--trust", is_flag=True, help="gradescope, prairielearn, autolab: grade there without a box.")
 @click.option("--no-audit", is_flag=True, help="Publish what no audit has proven; what is published says so.")
-@click.option("--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml.")
+@course_option
 @click.pass_obj
 def publish(
     grade: Callable[[], object],
@@ -73,15 +71,19 @@ def publish(
     from grader import publish as publishing
 
     course = course_at(course_dir)
-    chosen = tuple(course.find(word) for word in exercises) or course.exercises
+    chosen = course.choose(exercises)
     build = _build(target, options)
     with make_console() as console:
-        audited = _proven(console, grade, course, chosen, no_audit=no_audit)
+
+        def say(line: str) -> None:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        audited = _proven(say, grade, course, chosen, no_audit=no_audit)
         commit = publishing.publish(target, build, course, chosen, to, audited=audited, with_sizes=options["hidden"])
         origin = f"commit {commit[:12]}" if commit else "files that are not all committed"
         doubt = "" if audited else "; NOT AUDITED, as you asked"
         names = ", ".join(one.number for one in chosen)
-        console.print(f"{to}: {target} of {names}, from {origin}{doubt}", markup=False, highlight=False, soft_wrap=True)
+        say(f"{to}: {target} of {names}, from {origin}{doubt}")
 
 
 def _build(target: str, options: Mapping[str, Any]) -> "Build":
@@ -101,7 +103,12 @@ def _build(target: str, options: Mapping[str, Any]) -> "Build":
 
 
 def _proven(
-    console: "Console", grade: Callable[[], object], course: "Course", chosen: "Sequence[Exercise]", *, no_audit: bool
+    say: Callable[[str], None],
+    grade: Callable[[], object],
+    course: "Course",
+    chosen: "Sequence[Exercise]",
+    *,
+    no_audit: bool,
 ) -> bool:
     """Whether these were audited as they are now; if not, and unless that was refused, they are audited here.
 
@@ -109,25 +116,14 @@ def _proven(
         CourseError: the audit found something off.
     """
     from grader import audited
-    from grader.audit import Plan, prove
-
-    def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     unproven = audited.unproven(course, chosen)
     if not unproven or no_audit:
         return not unproven
     names = ", ".join(one.number for one in unproven)
     say(f"No audit has found {names} as they are now: `grade audit --quick` runs first (--no-audit leaves it out).")
-    jobs = 2 * len(os.sched_getaffinity(0))
-    plan = Plan(
-        course=course, exercises=unproven, jobs=jobs, command=grade, quick=True, references=False, repeat=1, burn=0
-    )
-    found = prove(plan, say)
-    if not found.clean:
+    if not prove_aloud(say, command=grade, course=course, exercises=unproven, quick=True).clean:
         raise CourseError(
             "The audit found what stands above under OFF: nothing was published. Mend it, or publish with --no-audit."
         )
-    if found.proves_all and (warning := audited.remember(course, unproven)):
-        say(warning)
     return True

@@ -49,46 +49,30 @@ class Context:
 
 def render(name: str, report: "Graded | Ungraded", context: Context | None = None) -> str:
     """The report in that form, which is one of `FORMATS` that is not of a class. It ends with a line feed."""
+    from grader.formats import autolab, classroom, github, gradescope, junit, plain, prairielearn
     from grader.formats.safe import one_line, safe_report
+    from grader.report import to_json
 
     report = safe_report(report)
-    files = {} if context is None else {name: one_line(path) for name, path in context.files.items()}
+    files = {} if context is None else {file: one_line(path) for file, path in context.files.items()}
     match name:
         case "json":
-            from grader.report import to_json
-
             return to_json(report) + "\n"
         case "junit":
-            from grader.formats import junit
-
             return junit.render(report)
         case "github":
-            from grader.formats import github
-
             return github.annotations(report, files)
         case "github-summary":
-            from grader.formats import github
-
             return github.summary(report)
         case "classroom":
-            from grader.formats import classroom
-
             return classroom.render(report, files)
         case "gradescope":
-            from grader.formats import gradescope
-
             return gradescope.render(report)
         case "prairielearn":
-            from grader.formats import prairielearn
-
             return prairielearn.render(report)
         case "autolab":
-            from grader.formats import autolab
-
             return autolab.render(report)
         case "plain":
-            from grader.formats import plain
-
             return plain.render(report)
     raise ValueError(f"{name!r} is no form of one report")
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import yaml
 
 from grader.course import Course, Exercise
-from grader.publish import folder, job
-from grader.publish.tree import File, Tree, tarred, text_file
+from grader.publish import folder, platforms
+from grader.publish.tree import File, Tree, below, tarred, text_file
 
 _TIMEOUT_S = 900  # the most that Autolab allows (app/models/autograder.rb)
 _DEADLINE_S = 840.0
@@ -38,36 +38,37 @@ def tree(
         UsageError: `hidden`, and there is nothing hidden.
     """
     if hidden:
-        job.refuse_nothing_hidden(exercises)
-    kit = folder.kit_files()
-    digest = job.digest(kit)
-    image = f"tracegrade_{digest[:12]}"  # no hyphen, which Tango splits names at, and no tag, which it does not know
-    kit = {**kit, job.KIT_DIGEST: text_file(digest + "\n")}
+        platforms.refuse_nothing_hidden(exercises)
+    kit = platforms.kit_of_image()
+    # No hyphen, which Tango splits names at, and no tag, which it does not know.
+    image = f"tracegrade_{platforms.image_tag(kit)}"
     files: dict[str, File] = {
         "README.md": folder.template("autolab_README.md", IMAGE=image, SLUG=exercises[0].slug),
         "image/Dockerfile": folder.template("autolab_Dockerfile"),
-        **job.below("image/tracegrade", kit),
+        **below("image/tracegrade", kit),
     }
     for one in exercises:
-        handin = one.submit[0] if len(one.submit) == 1 else "handin.zip"
+        options = platforms.options(one, trust=trust, hidden=hidden)
         grading = {
             **kit,
-            **job.course_files(course, one, hidden=hidden),
-            "driver.sh": job.script(
-                "autolab_driver.sh",
-                DEADLINE=f"{_DEADLINE_S:g}",
-                OPTIONS=job.shell(job.options(one, trust=trust, hidden=hidden)),
+            **platforms.course_files(course, one, hidden=hidden),
+            "driver.sh": platforms.script(
+                "autolab_driver.sh", DEADLINE=f"{_DEADLINE_S:g}", OPTIONS=platforms.shell(options)
             ),
         }
-        handout = f"{one.slug}-handout"
-        lab = {
-            f"{one.slug}.yml": text_file(_properties(one, handin, image)),
-            "autograde-Makefile": folder.template("autolab_Makefile", HANDIN=handin, SLUG=one.slug),
-            "autograde.tar": File(tarred(job.below("tracegrade", grading))),
-            f"{handout}.tar": File(tarred(job.below(handout, folder.tree(course, [one])))),
-        }
-        files.update(job.below(one.slug, lab))
+        files.update(below(one.slug, _lab(course, one, grading, image)))
     return files
+
+
+def _lab(course: Course, exercise: Exercise, grading: Tree, image: str) -> Tree:
+    handin = exercise.submit[0] if len(exercise.submit) == 1 else "handin.zip"
+    handout = f"{exercise.slug}-handout"
+    return {
+        f"{exercise.slug}.yml": text_file(_properties(exercise, handin, image)),
+        "autograde-Makefile": folder.template("autolab_Makefile", HANDIN=handin, SLUG=exercise.slug),
+        "autograde.tar": File(tarred(below("tracegrade", grading))),
+        f"{handout}.tar": File(tarred(below(handout, folder.tree(course, [exercise])))),
+    }
 
 
 def _properties(exercise: Exercise, handin: str, image: str) -> str:

@@ -28,13 +28,14 @@ from pathlib import Path
 import click
 
 from grader.course import Exercise, load_course
-from grader.errors import CourseError, KitError, SubmissionError
+from grader.errors import NO_VERDICT, PASSED, SOMETHING_FAILED, CourseError, KitError, SubmissionError
+from grader.outputs import STDOUT, Target
 from grader.safetext import safe_text
 from grader.submission import collect
 
 PLATFORMS = ("gradescope", "prairielearn", "autolab")
 
-_WITH_REPORT = (0, 1, 3)  # exit codes of `grade`
+_WITH_REPORT = (PASSED, SOMETHING_FAILED, NO_VERDICT)  # exit codes of `grade`
 _DEEPEST = 4  # folders below the top: a repository in a folder has exercises/ex03_epoll/ in the third
 _MOST_ENTRIES = 5_000  # a virtual environment, handed in by mistake, has more, and nothing that is wanted
 _PATIENCE_S = 30.0  # for `grade` to end in an orderly way when it is told to
@@ -46,7 +47,6 @@ class Job:
 
     Attributes:
         course: a folder with a course of one exercise.
-        output: None is standard output.
         deadline_s: when the grading is given up; sooner than the platform would end it, because that is a zero.
         options: for `grade`.
     """
@@ -54,23 +54,22 @@ class Job:
     platform: str
     course: Path
     handed_in: Path
-    output: Path | None
+    output: Target
     deadline_s: float
     options: Sequence[str]
 
 
 def run(job: Job) -> None:
     """Grade, and leave the answer."""
-    if job.output is not None:  # for whoever kills us
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-        _write(job, _no_verdict(job, "The grading was ended from outside, or the machine went down."))
+    if not job.output.is_stdout:  # for whoever kills us
+        job.output.write(_no_verdict(job, "The grading was ended from outside, or the machine went down."))
     try:
         answer = _answer(job)
     except SubmissionError as error:
         answer = _refused(job, str(error))
     except (KitError, OSError) as error:
         answer = _no_verdict(job, str(error))
-    _write(job, answer)
+    job.output.write(answer)
 
 
 def _answer(job: Job) -> str:
@@ -84,7 +83,7 @@ def _answer(job: Job) -> str:
         report = Path(name, "answer")
         command = [sys.executable, "-I", "-m", "grader", "exercise", exercises[0].slug, "--course", str(job.course)]
         command += ["--submission", str(source), "--format", job.platform, "--output", str(report), *job.options]
-        code, said = _type(command, job.deadline_s, to_screen=job.output is not None)
+        code, said = _type(command, job.deadline_s, to_screen=not job.output.is_stdout)
         if code in _WITH_REPORT and report.is_file() and report.stat().st_size:
             return report.read_text(encoding="utf-8")
         return _no_verdict(job, said)
@@ -183,33 +182,22 @@ def _autolab_scores(job: Job, score: int | None) -> str:
     return json.dumps({"scores": dict.fromkeys(exercises, score)}) + "\n"
 
 
-def _write(job: Job, answer: str) -> None:
-    """Whole or not at all: a platform may read while we write."""
-    if job.output is None:
-        sys.stdout.write(answer)
-        sys.stdout.flush()
-        return
-    scratch = job.output.with_name(f".{job.output.name}.new")
-    scratch.write_text(answer, encoding="utf-8")
-    scratch.replace(job.output)
-
-
 @click.command()
 @click.argument("platform", type=click.Choice(PLATFORMS))
 @click.argument("options", nargs=-1)
 @click.option("--course", type=click.Path(path_type=Path), required=True, help="A course of one exercise.")
 @click.option("--submission", type=click.Path(path_type=Path), required=True, help="What was handed in.")
-@click.option("--output", type=click.Path(path_type=Path), help="The platform's file; standard output when left out.")
+@click.option("--output", default=STDOUT, metavar="FILE", help="The platform's file; - is standard output.")
 @click.option("--deadline", type=float, required=True, metavar="SECONDS", help="When to give up.")
 def main(
-    *, platform: str, options: Sequence[str], course: Path, submission: Path, output: Path | None, deadline: float
+    *, platform: str, options: Sequence[str], course: Path, submission: Path, output: str, deadline: float
 ) -> None:
     """Grade what was handed in on a platform; what stands behind -- is for `grade`."""
     job = Job(
         platform=platform,
         course=course.absolute(),
         handed_in=submission.absolute(),
-        output=output.absolute() if output else None,
+        output=Target(output),
         deadline_s=deadline,
         options=options,
     )

@@ -14,7 +14,7 @@ import grader
 from grader.course import COURSE_FILE, Course, Exercise
 from grader.errors import CourseError, GraderError
 from grader.publish.tree import File, Tree, text_file
-from grader.stubs import stub_of
+from grader.stubs import read_text, stub_of
 
 _PICTURES = (".png", ".svg", ".jpg", ".gif")  # what a handout may show
 _HANDOUT = re.compile(r"README(\.[a-z]{2,3})?\.md")
@@ -69,8 +69,7 @@ def public_files(course: Course, exercises: Sequence[Exercise]) -> Tree:
             if path.name in ("exercise.yaml", *one.given) or _is_handout(path):
                 files[f"exercises/{one.slug}/{path.name}"] = _read(path)
         for name in one.submit:
-            source = _read(one.solution_dir / name).data.decode()
-            stub = stub_of(source, name=f"solutions/{one.slug}/{name}")
+            stub = stub_of(read_text(one.solution_dir / name), name=f"solutions/{one.slug}/{name}")
             files[f"exercises/{one.slug}/{name}"] = text_file(stub)
         for path in sorted(one.checks_dir.glob("*.py")):
             files[f"tests/{one.slug}/{path.name}"] = _read(path)

@@ -8,12 +8,11 @@ it to /autograder/source.
 from collections.abc import Sequence
 
 from grader.course import Course, Exercise
-from grader.publish import folder, job
+from grader.publish import folder, platforms
 from grader.publish.tree import File, Tree, zipped
 
-_DEADLINE_S = (
-    540.0  # Gradescope ends a run after 600 s, with a zero; its settings allow 2,400 (docs/troubleshooting.md)
-)
+# Gradescope ends a run after 600 s, with a zero; its settings allow 2,400 (docs/troubleshooting.md).
+_DEADLINE_S = 540.0
 
 
 def tree(
@@ -22,42 +21,35 @@ def tree(
     *,
     trust: bool = False,
     hidden: bool = False,
-    deadline_s: float = _DEADLINE_S,
 ) -> Tree:
     """`ex03_autograder.zip` for each exercise, and what to do with them.
 
     Args:
         trust: grade without a box, where Gradescope refuses one; such a report is never official.
         hidden: the zips hold the instructor's sizes.
-        deadline_s: when a grading is given up, without a verdict. Sooner than Gradescope's own limit.
 
     Raises:
         CourseError, GraderError: as for the target `folder`.
         UsageError: `hidden`, and there is nothing hidden.
     """
     if hidden:
-        job.refuse_nothing_hidden(exercises)
+        platforms.refuse_nothing_hidden(exercises)
     kit = folder.kit_files()
-    files: dict[str, File] = {
-        f"{one.number}_autograder.zip": File(
-            zipped(
-                {
-                    **kit,
-                    **job.course_files(course, one, hidden=hidden),
-                    "setup.sh": job.script("gradescope_setup.sh"),
-                    "run_autograder": job.script(
-                        "gradescope_run_autograder",
-                        DEADLINE=f"{deadline_s:g}",
-                        OPTIONS=job.shell(job.options(one, trust=trust, hidden=hidden)),
-                    ),
-                }
-            )
-        )
-        for one in exercises
+    files = {
+        f"{one.number}_autograder.zip": _autograder(course, one, kit, trust=trust, hidden=hidden) for one in exercises
     }
     rows = "\n".join(
         f"| `{one.number}_autograder.zip` | {one.title.in_('en')} | {', '.join(f'`{name}`' for name in one.submit)} |"
         f" {one.max_score} |"
         for one in exercises
     )
-    return {**files, "README.md": folder.template("gradescope_README.md", ROWS=rows, DEADLINE=f"{deadline_s:g}")}
+    return {**files, "README.md": folder.template("gradescope_README.md", ROWS=rows, DEADLINE=f"{_DEADLINE_S:g}")}
+
+
+def _autograder(course: Course, exercise: Exercise, kit: Tree, *, trust: bool, hidden: bool) -> File:
+    words = platforms.shell(platforms.options(exercise, trust=trust, hidden=hidden))
+    scripts = {
+        "setup.sh": platforms.script("gradescope_setup.sh"),
+        "run_autograder": platforms.script("gradescope_run_autograder", DEADLINE=f"{_DEADLINE_S:g}", OPTIONS=words),
+    }
+    return File(zipped({**kit, **platforms.course_files(course, exercise, hidden=hidden), **scripts}))

@@ -1,8 +1,8 @@
 """Whether something of the instructor's stands in what is about to be published: the last look, at the very bytes.
 
 That it does not is a matter of how a publication is made: file by file from what is public. This finds what an author
-put into a public file by mistake: a piece of the reference in a handout, a hidden number in a check. Looks into zips
-and notebooks too, and through white space, but not through any encoding that somebody chose in order to deceive.
+put into a public file by mistake: a piece of the reference in a handout, a hidden number in a check. Looks into zips,
+tars and notebooks too, and through white space, but not through any encoding that somebody chose in order to deceive.
 """
 
 import ast
@@ -16,7 +16,7 @@ from pathlib import Path
 from grader.course import Exercise
 from grader.errors import CourseError
 from grader.publish.tree import Tree
-from grader.stubs import solution_lines
+from grader.stubs import read_text, solution_lines
 
 _RUN = 4  # lines of a reference in a row: a handout may show a call, or how a loop begins, but not a solution
 _TELLING = 12  # characters: shorter lines (`else:`, `return True`) say nothing and are passed over
@@ -52,8 +52,7 @@ def _runs(exercise: Exercise) -> Iterator[tuple[str, str]]:
     """Pieces of the references, each of _RUN telling lines and what stands between them, and where each begins."""
     for file in exercise.submit:
         name = f"solutions/{exercise.slug}/{file}"
-        source = (exercise.solution_dir / file).read_text(encoding="utf-8")
-        for region in solution_lines(source, name=name):
+        for region in solution_lines(read_text(exercise.solution_dir / file), name=name):
             lines = [(number, _single_blanks(line)) for number, line in region if line.strip()]
             telling = [place for place, (_, line) in enumerate(lines) if len(line) >= _TELLING]
             for first, last in zip(telling, telling[_RUN - 1 :], strict=False):

@@ -1,26 +1,19 @@
-"""A course directory for nbgrader: a notebook for each exercise, what a student grades it with, and the settings.
-
-Knows nbgrader's cells (their metadata, schema 3: github.com/jupyter/nbgrader, `nbgrader/nbgraderformat/v3.json`) and
-what a student may see. Knows nothing of how a cell runs or a notebook is graded: those are `grader.notebook` and
-`grader.autograde`, which are only named here. The same course gives the same bytes: nothing here has a date, a random
-name or a path of the machine.
+"""The target `nbgrader`: a course directory with a notebook for each exercise, what a student grades it with, and the
+settings. Knows nbgrader's cells (their metadata, schema 3: nbgrader/nbgraderformat/v3.json of jupyter/nbgrader); knows
+nothing of how a cell runs or a notebook is graded: `grader.notebook` and `grader.autograde` are only named here.
 """
 
 import re
 import string
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from grader.cells import check_cell, solution_cell
+from grader.cells import COURSE, assignment, check_cell, first_line, solution_cell
 from grader.course import Check, Course, Exercise
-from grader.errors import CourseError, UsageError
+from grader.errors import UsageError
 from grader.publish.folder import public_files
-from grader.publish.tree import Tree, text_file
-from grader.stubs import stub_of
-
-MAGIC = "%%solution"  # the first word of a cell that is handed in; the second is the file that the cell stands for
-COURSE = "course"  # the folder beside a notebook that its checks come from
+from grader.publish.tree import Tree, below, text_file
+from grader.stubs import read_text, stub_of
 
 _WELCOME = string.Template("""\
 This notebook is the exercise: the handout, the cell that you write, and a cell for each check.
@@ -82,16 +75,11 @@ def tree(course: Course, exercises: Sequence[Exercise]) -> Tree:
     """
     files = {"nbgrader_config.py": text_file(_SETTINGS.substitute(course_id=_course_id(course)))}
     for exercise in exercises:
-        folder = f"source/{exercise.number}"
-        files[f"{folder}/{exercise.number}.ipynb"] = text_file(_notebook(exercise))
-        for name, file in public_files(course, [exercise]).items():
-            files[f"{folder}/{COURSE}/{name}"] = file
+        name = assignment(exercise.slug)
+        folder = f"source/{name}"
+        files[f"{folder}/{name}.ipynb"] = text_file(_notebook(exercise))
+        files.update(below(f"{folder}/{COURSE}", public_files(course, [exercise])))
     return files
-
-
-def first_line(name: str) -> str:
-    """What the cell of that file begins with."""
-    return f"{MAGIC} {name}"
 
 
 def _course_id(course: Course) -> str:
@@ -125,7 +113,7 @@ def _notebook(exercise: Exercise) -> str:
 
 
 def _cells(exercise: Exercise) -> Iterator[dict[str, Any]]:
-    for number, part in enumerate(_parts(_read(exercise, exercise.handout_dir / "README.md")), start=1):
+    for number, part in enumerate(_parts(read_text(exercise.handout_dir / "README.md")), start=1):
         yield _markdown(f"handout-{number}", part)
     welcome = _WELCOME.substitute(
         first_line=first_line(exercise.submit[0]),
@@ -135,7 +123,7 @@ def _cells(exercise: Exercise) -> Iterator[dict[str, Any]]:
     yield _markdown("welcome", welcome)
     yield _code("setup", "%load_ext grader.notebook", locked=True)
     for name in exercise.submit:
-        reference = _read(exercise, exercise.solution_dir / name)
+        reference = read_text(exercise.solution_dir / name)
         stub_of(reference, name=name)  # its regions are sound: nbgrader itself lets pass what would publish a solution
         text = f"{first_line(name)}\n{reference}".removesuffix("\n")
         yield _code(solution_cell(name, first=name == exercise.submit[0]), text, solution=True)
@@ -174,12 +162,3 @@ def _code(grade_id: str, source: str, **marks: Any) -> dict[str, Any]:
 def _metadata(grade_id: str, **marks: Any) -> dict[str, Any]:
     plain = {"schema_version": 3, "grade": False, "solution": False, "locked": False, "task": False}
     return {"nbgrader": {**plain, "grade_id": grade_id, **marks}}
-
-
-def _read(exercise: Exercise, path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CourseError(f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from error
-    except OSError as error:
-        raise CourseError(f"{path}: cannot be read: {error.strerror}. {exercise.slug} needs it.") from error

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from grader.course import Course, Exercise
 from grader.errors import UsageError
-from grader.publish import folder, job
-from grader.publish.tree import File, Tree, text_file, zipped
+from grader.publish import folder, platforms
+from grader.publish.tree import File, Tree, below, text_file, zipped
 
 _TIMEOUT_S = 600  # the most that PrairieLearn allows
 _DEADLINE_S = 540.0
@@ -45,28 +45,24 @@ def tree(
     if _IMAGE.fullmatch(image) is None:
         raise UsageError(f"--image {image}: write OWNER/NAME, in lower case and without a tag, as you will push it.")
     if hidden:
-        job.refuse_nothing_hidden(exercises)
-    kit = folder.kit_files()
-    digest = job.digest(kit)
-    tagged = f"{image}:{digest[:12]}"
+        platforms.refuse_nothing_hidden(exercises)
+    kit = platforms.kit_of_image()
+    tagged = f"{image}:{platforms.image_tag(kit)}"
     files: dict[str, File] = {
         "README.md": folder.template("prairielearn_README.md", IMAGE=tagged),
         "image/Dockerfile": folder.template("prairielearn_Dockerfile"),
-        "image/entrypoint": job.script("prairielearn_entrypoint", DEADLINE=f"{_DEADLINE_S:g}"),
-        **job.below("image/tracegrade", {**kit, job.KIT_DIGEST: text_file(digest + "\n")}),
+        "image/entrypoint": platforms.script("prairielearn_entrypoint", DEADLINE=f"{_DEADLINE_S:g}"),
+        **below("image/tracegrade", kit),
     }
     for one in exercises:
-        options = job.options(one, trust=trust, hidden=hidden)
+        tests = {**platforms.course_files(course, one, hidden=hidden), platforms.KIT_DIGEST: kit[platforms.KIT_DIGEST]}
         question = {
-            "info.json": text_file(_info(course, one, tagged, options)),
+            "info.json": text_file(_info(course, one, tagged, platforms.options(one, trust=trust, hidden=hidden))),
             "question.html": _question(one),
-            f"clientFilesQuestion/{one.number}_handout.zip": File(
-                zipped(job.below(one.slug, folder.tree(course, [one])))
-            ),
-            **job.below("tests", job.course_files(course, one, hidden=hidden)),
-            f"tests/{job.KIT_DIGEST}": text_file(digest + "\n"),
+            f"clientFilesQuestion/{one.number}_handout.zip": File(zipped(below(one.slug, folder.tree(course, [one])))),
+            **below("tests", tests),
         }
-        files.update(job.below(f"questions/{one.slug}", question))
+        files.update(below(f"questions/{one.slug}", question))
     return files
 
 

@@ -40,6 +40,11 @@ def text_file(text: str, *, executable: bool = False) -> File:
     return File(text.encode(), executable)
 
 
+def below(top: str, tree: Tree) -> Tree:
+    """The same files in a folder."""
+    return {f"{top}/{name}": file for name, file in tree.items()}
+
+
 def zipped(tree: Tree) -> bytes:
     """The files as a zip whose bytes depend on nothing but them: sorted, dated 1980, stored without a machine's traces.
 

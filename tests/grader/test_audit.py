@@ -53,6 +53,13 @@ def test_the_tiny_course_keeps_every_promise_and_the_matrix_tells_how(course: Ti
     assert [file.name for file in (course.root / ".grade").iterdir()] == ["audited.json"]  # no results: nobody worked
 
 
+def test_a_matrix_that_cannot_be_written_is_told_before_anything_is_graded(course: Tiny) -> None:
+    done = course.type("audit", "--json", "/no/such/folder/matrix.json")
+
+    assert (done.code, done.out) == (2, "")
+    assert "Nothing can be written to /no/such/folder/matrix.json: there is no folder" in done.err
+
+
 def test_a_reference_may_be_graded_often_and_beside_a_busy_neighbour(course: Tiny, countable: None) -> None:
     done = course.type("audit", "ex90", "--references", "--repeat", "2", "--burn", "1", "--jobs", "2")
 

@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,9 @@ from grader.aside import grade_aside
 from grader.cells import solution_cell
 from grader.course import POINTS, Course, load_course
 from grader.errors import CourseError, GraderError, KitError
+from grader.notebook import NoVerdict, verdict
 from grader.publish import nbgrader
+from grader.report import Outcome
 from grader.stubs import solution_lines, stub_of
 from gradings import COURSE, EXERCISE, REFUSING, SLUG, SOLUTION, descendants, tiny_course, wait_until
 
@@ -373,6 +376,14 @@ def test_what_a_machine_cannot_measure_waits_alone(graded: Classroom, tmp_path: 
     cells = {name: [points, False] for name, points in FULL.items()}
     assert room.grades()["published"]["cells"] == {**cells, "check-calls": [None, True]}
     assert "cannot be measured on this machine" in room.outputs("published")["check-calls"][0]["evalue"]
+
+
+def test_an_optional_part_that_was_not_handed_in_is_no_zero() -> None:
+    samples = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+    report = samples["graded"](samples["scored"]("extra", "More", 4, Outcome.OMITTED, message="there is no more.py"))
+
+    with pytest.raises(NoVerdict, match=r"extra was not handed in: there is no more\.py"):
+        verdict(report, "extra")
 
 
 def test_the_whole_course_grades_with_its_hidden_sizes(graded: Classroom, tmp_path: Path) -> None:

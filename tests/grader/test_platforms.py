@@ -19,6 +19,7 @@ import yaml
 
 from grader.course import Course, Exercise, load_course
 from grader.errors import CourseError, SubmissionError, UsageError
+from grader.outputs import Target
 from grader.publish import autolab, entry, gradescope, prairielearn
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import File, Tree, tarred, text_file
@@ -465,12 +466,13 @@ def test_two_folders_that_may_be_meant_are_named(handed_in: Path, tiny: Exercise
 
 
 def _job(platform: str, submission: Path, output: Path, **changes: Any) -> entry.Job:
-    job = entry.Job(platform=platform, course=TINY, handed_in=submission, output=output, deadline_s=120, options=())
+    where = Target(str(output))
+    job = entry.Job(platform=platform, course=TINY, handed_in=submission, output=where, deadline_s=120, options=())
     return dataclasses.replace(job, **changes)
 
 
 def test_a_grading_that_takes_too_long_is_no_verdict(tmp_path: Path) -> None:
-    output = tmp_path / "results/results.json"
+    output = tmp_path / "results.json"
     entry.run(_job("gradescope", REFERENCE, output, deadline_s=0.01))
     results = json.loads(output.read_text())
     assert "score" not in results and "had not ended after 0.01 s" in results["output"]

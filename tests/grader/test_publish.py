@@ -420,7 +420,7 @@ def test_the_workflow_is_the_instructors_at_one_commit_and_holds_no_token() -> N
     ("words", "told"),
     [
         (["ex90", "--solution"], "grade: --solution: this copy of the course has no references ("),
-        (["stubs"], "there is no reference here; references stand in the instructor's copy."),
+        (["stubs"], "ex90_tiny: no reference here; references stand in the instructor's copy."),
         (["publish", "folder", "--no-audit", "--to", "/tmp/never"], "solutions/ex90_tiny/tiny.py: cannot be read"),
     ],
 )

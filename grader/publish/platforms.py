@@ -1,8 +1,7 @@
-"""What a platform grades with: the kit, one exercise's public files, and, only if the instructor asks for it, the
-hidden sizes. Knows nothing of any platform.
+"""What every platform grades with: the kit, one exercise's public files, and, only if the instructor asks for it, the
+hidden sizes. Knows nothing of any one platform.
 """
 
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,11 +9,12 @@ from dataclasses import replace
 import yaml
 
 from grader.course import Course, Exercise
+from grader.digests import digest_of
 from grader.errors import UsageError
 from grader.publish import folder
 from grader.publish.tree import File, Tree, text_file
 
-KIT_DIGEST = "kit.digest"
+KIT_DIGEST = "kit.digest"  # the file that holds it: in an image, and in what the image is to grade
 
 
 def course_files(course: Course, exercise: Exercise, *, hidden: bool) -> Tree:
@@ -41,10 +41,20 @@ def refuse_nothing_hidden(exercises: Sequence[Exercise]) -> None:
         raise UsageError("--hidden: none of these exercises has hidden sizes. Leave it out.")
 
 
-def digest(kit: Tree) -> str:
-    """What tells one kit from another: SHA-256, in hex."""
-    sums = (f"{name} {hashlib.sha256(kit[name].data).hexdigest()}\n" for name in sorted(kit))
-    return hashlib.sha256("".join(sums).encode()).hexdigest()
+def kit_of_image() -> Tree:
+    """The kit as an image holds it, with a digest of all of it: unlike the kit's version, of what installs it too.
+
+    Raises:
+        GraderError: as for the target `folder`.
+    """
+    kit = folder.kit_files()
+    digest = digest_of({name: file.data for name, file in kit.items()})
+    return {**kit, KIT_DIGEST: text_file(f"{digest}\n")}
+
+
+def image_tag(kit: Tree) -> str:
+    """What tells an image with this kit from one with another: 12 hexadecimal digits."""
+    return kit[KIT_DIGEST].data[:12].decode()
 
 
 def options(exercise: Exercise, *, trust: bool, hidden: bool) -> list[str]:
@@ -57,10 +67,6 @@ def script(name: str, **words: str) -> File:
     return replace(folder.template(name, **words), executable=True)
 
 
-def below(top: str, tree: Tree) -> Tree:
-    """The same files in a folder."""
-    return {f"{top}/{name}": file for name, file in tree.items()}
-
-
 def shell(words: Sequence[str]) -> str:
+    """Words behind a command, as a shell reads them."""
     return "".join(f" {shlex.quote(word)}" for word in words)
