@@ -13,10 +13,15 @@ def kit_version() -> str:
     return f"{__version__}+{_digest(Path(__file__).parent)[:12]}"
 
 
+def modules(folder: Path) -> list[Path]:
+    """The kit's Python files: what can be imported, so no editor's lock or copy (`.#cli.py`, `._cli.py`)."""
+    return sorted(file for file in folder.rglob("*.py") if file.stem.isidentifier())
+
+
 def _digest(folder: Path) -> str:
-    """Of the names and bytes of all Python files below; where the folder stands does not matter."""
+    """Of the names and bytes of all modules below; where the folder stands does not matter."""
     digest = hashlib.sha256()
-    for file in sorted(folder.rglob("*.py")):
+    for file in modules(folder):
         content = file.read_bytes()
         digest.update(f"{file.relative_to(folder)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
