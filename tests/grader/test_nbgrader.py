@@ -148,7 +148,7 @@ def graded(published: Classroom, private_network: None, bwrap: str, strace: str)
     room.hand_in("partly", solved(room.source(f"tests/{SLUG}/wrong/unscaled/tiny.py")))
     good_for_some = reference.replace("import select", COUNTED, 1)
     room.hand_in("published", solved(good_for_some.replace("clients[fd].sendall(b", "answer(clients[fd], b")))
-    room.hand_in("sloppy", solved(reference), sloppy)
+    room.hand_in("sloppy", solved(reference, first_line="\r\n \t\n%%solution tiny.py"), sloppy)
     room.hand_in("cheat", *cheating(room, canary))
     forged = room.root / "submitted/cheat" / NUMBER / "course"
     (forged / "tests" / SLUG / "test_tiny.py").write_text("def test_scaled(): pass\n")
