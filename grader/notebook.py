@@ -18,7 +18,7 @@ from grader.aside import grade_aside
 from grader.course import Exercise, load_course
 from grader.errors import CourseError, GraderError, KitError, UsageError
 from grader.publish.nbgrader import COURSE, first_line
-from grader.report import Graded, Outcome, ScoredCheck, Ungraded
+from grader.report import UNCOUNTED, Graded, Outcome, ScoredCheck, Ungraded
 from grader.safetext import safe_text
 
 _LONGEST = 4_000  # characters of a line: a reason is a paragraph, which a browser wraps
@@ -63,8 +63,9 @@ def verdict(report: Graded | Ungraded, name: str) -> ScoredCheck:
     check = next((one for one in report.checks if one.name == name), None)
     if check is None:
         raise NoVerdict(f"{report.exercise} has no check {name!r}.")
-    if check.outcome is Outcome.UNMEASURED and check.points:
-        raise NoVerdict(f"{check.name} cannot be measured on this machine: {check.message}")
+    if check.outcome in UNCOUNTED and check.points:
+        why = "cannot be measured on this machine" if check.outcome is Outcome.UNMEASURED else "was not handed in"
+        raise NoVerdict(f"{check.name} {why}: {check.message}")
     return check
 
 

@@ -4,12 +4,14 @@ import copy
 import csv
 import json
 import re
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from grader.aside import grade_aside
 from grader.cells import solution_cell
 from grader.course import POINTS, Course, load_course
 from grader.errors import CourseError, GraderError, KitError
+from grader.notebook import NoVerdict, verdict
 from grader.publish import nbgrader
+from grader.report import Outcome
 from grader.stubs import solution_lines, stub_of
 from gradings import COURSE, EXERCISE, REFUSING, SLUG, SOLUTION, descendants, tiny_course, wait_until
 
@@ -599,6 +603,25 @@ tree(course, course.exercises)
 """
     done = subprocess.run([sys.executable, "-c", code, str(COURSE)], capture_output=True, text=True, check=False)
     assert "UsageError: Notebooks are written by nbgrader's packages. Type `make setup WITH=instructor`." in done.stderr
+
+
+@pytest.mark.parametrize(("points", "told"), [(6, True), (0, False)], ids=["worth points", "worth nothing"])
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Outcome.UNMEASURED, "c10k cannot be measured on this machine: Why."),
+        (Outcome.OMITTED, "c10k was not handed in: Why."),
+    ],
+)
+def test_points_that_were_neither_won_nor_lost_are_no_verdict(
+    outcome: Outcome, said: str, points: int, told: bool
+) -> None:
+    """As in every other form of a report."""
+    samples = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+    report = samples["graded"](samples["scored"]("c10k", "Many", points, outcome, message="Why."))
+
+    with pytest.raises(NoVerdict, match=said) if told else nullcontext():
+        assert verdict(report, "c10k").outcome is outcome
 
 
 # --- a grading aside ------------------------------------------------------------------------------------------------
