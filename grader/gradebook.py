@@ -33,6 +33,7 @@ _COURSE: Final = "default_course"  # what nbgrader's SaveCells and autograde ope
 _NAME_CHARS: Final = 128  # of every name in nbgrader's tables; PostgreSQL refuses more
 _COMMENT_CHARS: Final = 2_000  # of each check: a comment is read in a small box, the report has the rest
 _FILES_NAMED: Final = 20
+_EXPORTER: Final = "grader.autograde.ExportVerdicts"  # leaves a score empty where there is no verdict
 
 
 # --- from reports to what is written --------------------------------------------------------------------------------
@@ -136,14 +137,19 @@ def _entry(result: Result, points: Mapping[str, int]) -> _Entry:
 
 def _said(check: Check) -> str:
     worth = "no verdict, and no zero" if check.outcome in UNCOUNTED else f"0 of {check.points}"
-    message = "".join(f"\n  {line}" for line in safe_text(check.message, max_chars=_COMMENT_CHARS).splitlines())
+    message = "".join(f"\n  {line}" for line in _safe(check.message).splitlines())
     return f"{check.name}: {check.title} ({check.outcome.replace('_', ' ')}, {worth}){message}"
+
+
+def _safe(text: str) -> str:
+    """Cut as a whole and not by the line: a hint, or the reason for no verdict, is a paragraph on one."""
+    return safe_text(text, max_chars=_COMMENT_CHARS, max_line=_COMMENT_CHARS)
 
 
 def _comment(parts: Sequence[str]) -> str | None:
     """nbgrader makes HTML of a comment as if it were Markdown, and lets tags in it stand. It escapes what is code, and
     that is what a line is that stands four spaces in: so each one does, as a student's program may have printed it."""
-    text = "\n\n".join(safe_text(part) for part in parts)
+    text = "\n\n".join(_safe(part) for part in parts)
     return "\n".join(f"    {line}" for line in text.splitlines()) or None
 
 
@@ -182,6 +188,7 @@ class Synced:
         if self.no_verdict:
             yield f"No verdict, or not on every check: {', '.join(self.no_verdict)}."
             yield "  formgrader marks them, and counts what has no verdict as 0 until it is graded, or scored by hand."
+            yield f"  nbgrader export does so too, but not with --exporter={_EXPORTER}."
 
 
 def _shown(scores: Mapping[str, float | None], points: Mapping[str, float]) -> str:
