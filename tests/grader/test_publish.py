@@ -163,17 +163,26 @@ def test_what_lies_beside_the_kits_own_files_stays_where_it_is(course: Tiny, tmp
     assert json.loads(found[ABOUT])["kit_version"] == kit_version()
 
 
-LEAKS = {
-    "a piece of the reference in the handout": (
-        f"exercises/{SLUG}/README.md",
-        """
+PIECE = """
         for fd, _ in epoll.poll():
             if fd == stop_fd:
                 for client in clients.values():
                     client.close()
                 return
             if fd == lsock.fileno():
-        """,
+        """
+LEAKS = {
+    **{
+        f"a piece of the reference, {what}": (
+            f"exercises/{SLUG}/README.md",
+            PIECE.replace("\n", f"\n{mark}"),
+            f"a piece of solutions/{SLUG}/tiny.py from line 25 stands in it",
+        )
+        for what, mark in {"commented out": "# ", "quoted": "> > ", "as a patch": "+", "as a list": "   * "}.items()
+    },
+    "a piece of the reference in the handout": (
+        f"exercises/{SLUG}/README.md",
+        PIECE,
         f"exercises/{SLUG}/README.md: a piece of solutions/{SLUG}/tiny.py from line 25 stands in it. Take it out",
     ),
     "a hidden size": (CHECKS, "\n# with 48,611 of them\n", "the hidden size scale of ex90_tiny stands in it"),
