@@ -7,6 +7,7 @@ a report with a score; where there is none, the cell waits for a person. nbgrade
 a zero, and no output as all points (`determine_grade` in its `utils.py`): here neither is a score.
 """
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,7 +68,7 @@ class TakeSolutions(NbGraderPreprocessor):
             mistake = f"the cell that begins with `{expected}` is not in the notebook"
         elif len(set(texts)) > 1:
             mistake = f"the cell that begins with `{expected}` is there {len(texts)} times, with different text"
-        elif cell.source.lstrip("\n").partition("\n")[0].rstrip() != expected:
+        elif _first_and_rest(cell.source)[0] != expected:
             mistake = f"the solution's cell does not begin with `{expected}`"
         elif cell.source != texts[-1]:
             mistake = f"the cell that begins with `{expected}` holds characters that are not UTF-8"
@@ -83,6 +84,12 @@ def _texts(nb: NotebookNode, grade_id: str) -> list[str]:
             case {"metadata": {"nbgrader": {"grade_id": str(name)}}, "source": str(source)} if name == grade_id:
                 found.append(source)
     return found
+
+
+def _first_and_rest(source: str) -> tuple[str, str]:
+    """The cell's magic and its text, as IPython takes them: above the magic there may be blank lines."""
+    first, _, rest = re.sub(r"\A(?:[^\S\n]*\n)+", "", source).partition("\n")
+    return first.rstrip(), rest
 
 
 class GradeInBox(NbGraderPreprocessor):
@@ -148,7 +155,7 @@ def _handed_in(nb: NotebookNode) -> Mapping[str, str]:
     for cell in nb.cells:
         if is_solution(cell) and (mistake := cell.metadata.get(_MISTAKE)):
             raise SubmissionError(f"Nothing was graded: {mistake}. Mend the submitted notebook and grade it again.")
-        line, _, text = cell.source.lstrip("\n").partition("\n")
+        line, text = _first_and_rest(cell.source)
         if is_solution(cell) and line.startswith(MAGIC):
             files[line.removeprefix(MAGIC).strip()] = text if text.endswith("\n") else text + "\n"  # as IPython does
     return files

@@ -126,12 +126,14 @@ def _entry(result: Result, points: Mapping[str, int]) -> Entry:
 
 def _said(check: Check) -> str:
     worth = "no verdict, and no zero" if check.outcome in UNCOUNTED else f"0 of {check.points}"
-    message = "".join(f"\n  {line}" for line in safe_text(check.message, max_chars=_COMMENT_CHARS).splitlines())
+    # Cut as a whole and not by the line, here and below: a hint, or the reason for no verdict, is a paragraph on one.
+    text = safe_text(check.message, max_chars=_COMMENT_CHARS, max_line=_COMMENT_CHARS)
+    message = "".join(f"\n  {line}" for line in text.splitlines())
     return f"{check.name}: {check.title} ({check.outcome.replace('_', ' ')}, {worth}){message}"
 
 
 def _comment(parts: Sequence[str]) -> str | None:
     """nbgrader makes HTML of a comment as if it were Markdown, and lets tags in it stand. It escapes what is code, and
     that is what a line is that stands four spaces in: so each one does, as a student's program may have printed it."""
-    text = "\n\n".join(safe_text(part) for part in parts)
+    text = "\n\n".join(safe_text(part, max_line=_COMMENT_CHARS) for part in parts)
     return "\n".join(f"    {line}" for line in text.splitlines()) or None

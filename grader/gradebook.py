@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _COURSE: Final = "default_course"  # what nbgrader's SaveCells and autograde open a gradebook with
+_EXPORTER: Final = "grader.autograde.ExportVerdicts"  # leaves a score empty where there is no verdict
 
 
 # --- what came of it ------------------------------------------------------------------------------------------------
@@ -64,6 +65,7 @@ class Synced:
         if self.no_verdict:
             yield f"No verdict, or not on every check: {', '.join(self.no_verdict)}."
             yield "  formgrader marks them, and counts what has no verdict as 0 until it is graded, or scored by hand."
+            yield f"  nbgrader export does so too, but not with --exporter={_EXPORTER}."
 
 
 def _shown(scores: Mapping[str, float | None], points: Mapping[str, float]) -> str:

@@ -26,6 +26,7 @@ from grader.sandbox import Lost, Wall
 
 _BLOCKING = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN, Outcome.NOT_RUN)
 _EVIDENCE_LINES = 8
+_AUTHORS_LINE = 1_000  # characters of what is expected, which is a paragraph of the exercise's author
 
 
 @dataclass(kw_only=True, eq=False)
@@ -246,5 +247,10 @@ def message_of(error: BaseException, rule: CheckRule, language: str) -> str:
             expected, seen, proof = "the check to end", f"no end after {error} seconds", []
         case _:
             expected, seen, proof = rule.title.in_(language), str(error).strip() or "an assertion failed", []
-    parts = [f"expected: {safe_text(expected)}", f"seen: {safe_text(seen)}", f"try: {hint}", *proof]
+    parts = [
+        f"expected: {safe_text(expected, max_line=_AUTHORS_LINE)}",
+        f"seen: {safe_text(seen)}",
+        f"try: {hint}",
+        *proof,
+    ]
     return "\n".join(parts)

@@ -5,6 +5,7 @@ Files are named one by one: what nobody thought of is not published.
 """
 
 import re
+import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 import grader
 from grader.course import COURSE_FILE, Course, Exercise
 from grader.errors import CourseError, GraderError
+from grader.kit import modules
 from grader.publish.tree import File, Tree, text_file
 from grader.stubs import read_text, stub_of
 
@@ -71,7 +73,7 @@ def public_files(course: Course, exercises: Sequence[Exercise]) -> Tree:
         for name in one.submit:
             stub = stub_of(read_text(one.solution_dir / name), name=f"solutions/{one.slug}/{name}")
             files[f"exercises/{one.slug}/{name}"] = text_file(stub)
-        for path in sorted(one.checks_dir.glob("*.py")):
+        for path in sorted(filter(Path.is_file, one.checks_dir.glob("*.py"))):  # not: a dangling link, an editor's lock
             files[f"tests/{one.slug}/{path.name}"] = _read(path)
     return files
 
@@ -83,6 +85,7 @@ def kit_files() -> Tree:
         GraderError: this installation has not these files.
     """
     root = _KIT.parent
+    kept = modules(_KIT)  # all that `kit_version` counts, so that a student's is the same
     try:
         project = (root / "pyproject.toml").read_text(encoding="utf-8")
         files = {
@@ -94,10 +97,9 @@ def kit_files() -> Tree:
         raise GraderError(
             f"The kit was installed without its own project's files, {root}: publish from there."
         ) from error
-    for path in sorted(_KIT.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            files[str(path.relative_to(root))] = _read(path)
-    return files
+    for package, names in tomllib.loads(project)["tool"]["setuptools"]["package-data"].items():
+        kept += [root / package.replace(".", "/") / name for name in names]
+    return files | {str(path.relative_to(root)): _read(path) for path in sorted(kept)}
 
 
 def template(name: str, **words: str) -> File:

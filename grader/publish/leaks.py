@@ -2,7 +2,8 @@
 
 That it does not is a matter of how a publication is made: file by file from what is public. This finds what an author
 put into a public file by mistake: a piece of the reference in a handout, a hidden number in a check. Looks into zips,
-tars and notebooks too, and through white space, but not through any encoding that somebody chose in order to deceive.
+tars and notebooks too, through white space, and through the marks of what was commented out, quoted or pasted as a
+patch; but not through any encoding that somebody chose in order to deceive.
 """
 
 import ast
@@ -21,6 +22,7 @@ from grader.stubs import read_text, solution_lines
 _RUN = 4  # lines of a reference in a row: a handout may show a call, or how a loop begins, but not a solution
 _TELLING = 12  # characters: shorter lines (`else:`, `return True`) say nothing and are passed over
 _SMALLEST = 1000  # of a hidden number: smaller ones stand everywhere by chance
+_MARKS = re.compile(r"(?m)^[\s#>+|*-]+")  # before a line: of a comment, a quotation, a patch, a table
 _REGION = re.compile("BEGIN SOLUTION.*?END SOLUTION", re.DOTALL)
 _INSTRUCTORS = {"solutions", "wrong", "right", "hidden"}
 
@@ -42,8 +44,9 @@ def refuse_leaks(tree: Tree, exercises: Sequence[Exercise], *, with_sizes: bool 
     runs = {run: whose for one in exercises for run, whose in _runs(one)}
     words = [pair for one in exercises for pair in (*_checks(one), *(() if with_sizes else _sizes(one)))]
     for name, text in _texts({name: file.data for name, file in tree.items()}):
-        leaked = next((whose for run, whose in runs.items() if run in text), None)
-        leaked = leaked or next((whose for word, whose in words if word.search(text)), None)
+        code, plain = _bare(text), _single_blanks(text)
+        leaked = next((whose for run, whose in runs.items() if run in code), None)
+        leaked = leaked or next((whose for word, whose in words if word.search(plain)), None)
         if leaked:
             raise CourseError(f"{name}: {leaked} stands in it. Take it out, then publish again.")
 
@@ -53,7 +56,7 @@ def _runs(exercise: Exercise) -> Iterator[tuple[str, str]]:
     for file in exercise.submit:
         name = f"solutions/{exercise.slug}/{file}"
         for region in solution_lines(read_text(exercise.solution_dir / file), name=name):
-            lines = [(number, _single_blanks(line)) for number, line in region if line.strip()]
+            lines = [(number, bare) for number, line in region if (bare := _bare(line))]
             telling = [place for place, (_, line) in enumerate(lines) if len(line) >= _TELLING]
             for first, last in zip(telling, telling[_RUN - 1 :], strict=False):
                 run = " ".join(line for _, line in lines[first : last + 1])
@@ -76,12 +79,16 @@ def _checks(exercise: Exercise) -> Iterator[tuple[re.Pattern[str], str]]:
                 yield re.compile(rf"\b{node.name}\b"), f"{node.name} of tests/{exercise.slug}/hidden/{path.name}"
 
 
+def _bare(text: str) -> str:
+    return _single_blanks(_MARKS.sub("", text))
+
+
 def _single_blanks(text: str) -> str:
     return " ".join(text.split())
 
 
 def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
-    """Every file's text with single blanks for white space: a zip's files, and a notebook as its reader sees it."""
+    """Every file's text: a zip's files, and a notebook as its reader sees it."""
     for name, data in files.items():
         if name.endswith(".zip"):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -97,4 +104,4 @@ def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
             text = _REGION.sub("", text)  # nbgrader takes it out when it makes what a student receives
             # Lines are JSON strings, one a line.
             text = re.sub(r'\\n",?\s*"', "\n", text).replace('\\"', '"').replace("\\\\", "\\")
-        yield name, _single_blanks(text)
+        yield name, text

@@ -280,6 +280,20 @@ def test_what_has_no_verdict_is_no_zero_and_asks_for_a_person(db: str, results: 
     assert "ex03 bob: nothing -> 0 of 10, no verdict on 6" in said
     assert "ex03 eve: nothing -> no verdict" in said
     assert "No verdict, or not on every check: ex03 bob, ex03 cyd, ex03 eve." in said
+    assert "--exporter=grader.autograde.ExportVerdicts" in said
+
+
+def test_a_comment_tells_a_paragraph_whole(db: str, results: Path) -> None:
+    hint, reason = ("a paragraph on one line, " * 20 + end for end in ("and its hint", "and its reason"))
+    failed = graded(
+        scored("idle", "Idle is free", 4, Outcome.FAILED, message=f"expected: less\nseen: more\ntry: {hint}")
+    )
+
+    write(db, hand_in(results, ada=failed, eve=LOST.model_copy(update={"reason": reason})))
+
+    with opened(db) as gradebook:
+        comments = {name: gradebook.find_comment("solution", "ex03", "ex03", name).comment for name in ("ada", "eve")}
+    assert f"try: {hint}" in comments["ada"] and reason in comments["eve"]
 
 
 def test_a_score_by_hand_settles_what_has_no_verdict(db: str, results: Path) -> None:
@@ -698,7 +712,7 @@ def test_nbgraders_own_export_and_formgrader_show_the_scores(db: str, results: P
     (course / "source" / "ex03").mkdir(parents=True)
 
     export = subprocess.run(
-        [BIN / "nbgrader", "export", f"--db={db}", "--to=grades.csv"],
+        [BIN / "nbgrader", "export", f"--db={db}", "--to=grades.csv", "--exporter=grader.autograde.ExportVerdicts"],
         capture_output=True,
         text=True,
         cwd=course,
@@ -713,7 +727,7 @@ def test_nbgraders_own_export_and_formgrader_show_the_scores(db: str, results: P
     assert exported == {
         "ada": ("ex03", "10.0", "10.0"),
         "bob": ("ex03", "6.0", "10.0"),
-        "eve": ("ex03", "0.0", "10.0"),  # nbgrader has no word for "no verdict" in a CSV file
+        "eve": ("ex03", "", "10.0"),  # nbgrader's own exporter says 0.0
     }
     with formgrader(course, db) as get:
         for page in ("manage_submissions/ex03", "gradebook/ex03", "gradebook/ex03/ex03", "manage_students"):

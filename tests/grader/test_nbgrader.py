@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def graded(published: Classroom, private_network: None, bwrap: str, strace: str)
     room.hand_in("partly", solved(room.source(f"tests/{SLUG}/wrong/unscaled/tiny.py")))
     good_for_some = reference.replace("import select", COUNTED, 1)
     room.hand_in("published", solved(good_for_some.replace("clients[fd].sendall(b", "answer(clients[fd], b")))
-    room.hand_in("sloppy", solved(reference), sloppy)
+    room.hand_in("sloppy", solved(reference, first_line="\r\n \t\n%%solution tiny.py"), sloppy)
     room.hand_in("cheat", *cheating(room, canary))
     forged = room.root / "submitted/cheat" / NUMBER / "course"
     (forged / "tests" / SLUG / "test_tiny.py").write_text("def test_scaled(): pass\n")
@@ -608,6 +609,25 @@ tree(course, course.exercises)
 """
     done = subprocess.run([sys.executable, "-c", code, str(COURSE)], capture_output=True, text=True, check=False)
     assert "UsageError: Notebooks are written by nbgrader's packages. Type `make setup WITH=instructor`." in done.stderr
+
+
+@pytest.mark.parametrize(("points", "told"), [(6, True), (0, False)], ids=["worth points", "worth nothing"])
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Outcome.UNMEASURED, "c10k cannot be measured on this machine: Why."),
+        (Outcome.OMITTED, "c10k was not handed in: Why."),
+    ],
+)
+def test_points_that_were_neither_won_nor_lost_are_no_verdict(
+    outcome: Outcome, said: str, points: int, told: bool
+) -> None:
+    """As in every other form of a report."""
+    samples = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+    report = samples["graded"](samples["scored"]("c10k", "Many", points, outcome, message="Why."))
+
+    with pytest.raises(NoVerdict, match=said) if told else nullcontext():
+        assert verdict(report, "c10k").outcome is outcome
 
 
 # --- a grading aside ------------------------------------------------------------------------------------------------

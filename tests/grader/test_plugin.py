@@ -338,6 +338,18 @@ def test_a_budget_is_measured_and_its_limit_holds(judge: Judge) -> None:
     assert "seen: 4 calls; the reference needs 2" in judged["spends"].message
 
 
+def test_what_an_author_wrote_about_a_budget_is_told_whole(judge: Judge) -> None:
+    why = "a long reason, " * 20 + "and its end"
+    spends = """
+        def test_spends(budget):
+            budget.at_most("calls", 4)
+    """
+
+    judged = judge(spends, rules={"spends": BUDGET.replace("two are enough", f'"{why}"')})
+
+    assert f"expected: at most 3 calls: calls in the window ({why})\n" in judged["spends"].message
+
+
 def test_of_a_count_that_may_be_taken_again_the_least_of_three_counts(judge: Judge) -> None:
     judged = judge(
         """

@@ -128,17 +128,61 @@ def test_nothing_of_the_instructors_is_in_any_byte(course: Tiny, tmp_path: Path,
                 assert bytes_ not in data and bytes_ not in name.encode(), f"{canary} in {name}, {how}"
 
 
-LEAKS = {
-    "a piece of the reference in the handout": (
-        f"exercises/{SLUG}/README.md",
-        """
+def test_what_lies_beside_the_kits_own_files_stays_where_it_is(course: Tiny, tmp_path: Path) -> None:
+    """Notes, results, and what editors leave: a copy, a patch, a lock that points nowhere."""
+    kit = tmp_path / "kit"
+    for name in ("grader", "requirements", "tools"):
+        shutil.copytree(COURSE / name, kit / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(COURSE / "pyproject.toml", kit / "pyproject.toml")
+    clean = {path.relative_to(kit) for path in kit.rglob("*") if path.is_file()}
+    for name in (
+        "notes.txt",
+        "cli.py~",
+        "cli.py.orig",
+        ".cli.py.swp",
+        "._cli.py",
+        "results/ada.json",
+        "schemas/my.json",
+    ):
+        (kit / "grader" / name).parent.mkdir(exist_ok=True)
+        (kit / "grader" / name).write_text("stray_canary")
+    for name in ("notes", "student_README.md~", ".student_README.md.swp"):
+        (kit / "grader/publish/templates" / name).write_text("stray_canary")
+    (kit / "requirements/notes.txt").write_text("stray_canary")
+    for folder_ in (kit / "grader", course.root / "tests" / SLUG):
+        (folder_ / ".#test_tiny.py").symlink_to("author@host.123:456")
+
+    command = [sys.executable, "-m", "grader", "publish", "folder", "--no-audit", "--to", str(tmp_path / "out")]
+    subprocess.run(command, cwd=course.root, env=environment(PYTHONPATH=str(kit)), check=True)
+
+    found = files(tmp_path / "out")
+    assert not [name for name, data in found.items() if b"stray_canary" in data]
+    assert {name for name in found if name.startswith("grader/")} == {
+        str(name) for name in clean if name.parts[0] == "grader"
+    }
+    assert json.loads(found[ABOUT])["kit_version"] == kit_version()
+
+
+PIECE = """
         for fd, _ in epoll.poll():
             if fd == stop_fd:
                 for client in clients.values():
                     client.close()
                 return
             if fd == lsock.fileno():
-        """,
+        """
+LEAKS = {
+    **{
+        f"a piece of the reference, {what}": (
+            f"exercises/{SLUG}/README.md",
+            PIECE.replace("\n", f"\n{mark}"),
+            f"a piece of solutions/{SLUG}/tiny.py from line 25 stands in it",
+        )
+        for what, mark in {"commented out": "# ", "quoted": "> > ", "as a patch": "+", "as a list": "   * "}.items()
+    },
+    "a piece of the reference in the handout": (
+        f"exercises/{SLUG}/README.md",
+        PIECE,
         f"exercises/{SLUG}/README.md: a piece of solutions/{SLUG}/tiny.py from line 25 stands in it. Take it out",
     ),
     "a hidden size": (CHECKS, "\n# with 48,611 of them\n", "the hidden size scale of ex90_tiny stands in it"),
