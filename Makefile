@@ -11,7 +11,7 @@ BIN := .venv/bin
 help:
 	echo 'make setup   the virtual environment, packages, strace and bubblewrap (WITH=instructor: nbgrader too)'
 	echo 'make demo    grades a right server, then a wrong one'
-	echo 'make test    format, lint, types, floors, every test, then each known mistake'
+	echo 'make test    format, lint, types, floors, every test, each reference and each known mistake'
 	echo 'make bench   what the kit costs'
 	echo 'make audit   proves the course: every reference passes, every known mistake fails where it should'
 	echo 'make pins    writes requirements/*.txt anew from pyproject.toml (UPGRADE=1: the newest versions)'

@@ -27,7 +27,7 @@ from grader.kit import kit_version
 from grader.publish import ABOUT, classroom, folder
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import File, text_file, write, zipped
-from gradings import CHECKS, COURSE, HANDOUT, SLUG, SOLUTION, Tiny, environment, tiny_course
+from gradings import CHECKS, COURSE, HANDOUT, SLUG, SOLUTION, TINY, Tiny, environment, tiny_course
 
 PINNED = "an-instructor/servers-2026@" + "0123456789abcdef" * 2 + "01234567"
 
@@ -182,7 +182,7 @@ LEAKS = {
     },
     "a piece of the reference in the handout": (
         f"exercises/{SLUG}/README.md",
-        PIECE,
+        "".join(f"    {line}" for line in (TINY / SOLUTION).read_text().splitlines(keepends=True)[24:30]),
         f"exercises/{SLUG}/README.md: a piece of solutions/{SLUG}/tiny.py from line 25 stands in it. Take it out",
     ),
     "a hidden size": (CHECKS, "\n# with 48,611 of them\n", "the hidden size scale of ex90_tiny stands in it"),
@@ -566,3 +566,16 @@ def test_a_push_is_graded_as_the_workflow_says_by_the_instructors_copy_alone(tmp
     assert f"::error file=exercises/{one.slug}/{one.submit[0]}" in log
     assert "91 of 100 points" in (workspace / "summary.md").read_text()
     assert (workspace / "sudo.log").read_text() == "sysctl -q -w kernel.apparmor_restrict_unprivileged_userns=0\n"
+
+
+def test_a_kit_without_its_projects_files_cannot_be_published(tmp_path: Path) -> None:
+    shutil.copytree(Path(grader.__file__).parent, tmp_path / "grader", ignore=shutil.ignore_patterns("__pycache__"))
+    script = "from grader.publish import folder; folder.kit_files()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env=environment()
+    )
+
+    assert f"GraderError: The kit was installed without its own project's files, {tmp_path}: publish from there." in (
+        done.stderr
+    )
