@@ -25,14 +25,16 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from grader.course import Exercise, load_course
 from grader.report import Graded, Outcome, Ungraded, from_json
 
 TEAM = Path(__file__).with_name("red_team")
 COURSE = Path(__file__).parents[2]
 REFERENCE = COURSE / "solutions/ex03_epoll/epoll_server.py"
-INCLUDED = "from tests.grader.red_team.honest import serve\n"
+# The text of such a module takes the place of the line: a submission is one file.
+INCLUDED = re.compile(r"^from ((?:tests\.grader\.red_team|solutions)\.[\w.]+) import .+\n", re.MULTILINE)
 
 BREACHED = "breached"  # the word of every attack that got what it came for
 OF_THE_COURSE = ("honest_floor", "_OUT_OF_RESOURCES", "big_crowd: 1013")  # from the checks, the reference, hidden sizes
@@ -47,22 +49,32 @@ class Attack(BaseModel):
 
     name: str
     attempt: str
+    exercise: str = "ex03"
     folder: str | None
     tokens: Mapping[str, str] = {}
     planted: Mapping[str, str] = {}
     links: Mapping[str, str] = {}
-    only: tuple[str, ...]
+    only: tuple[str, ...] = ()
     outcomes: Mapping[str, Outcome] = {}
+    honest: bool = False
     refused: str = ""
     says: str = ""
     traced: bool = False
     bare: str = ""
     open: str = ""
 
+    @model_validator(mode="after")
+    def _says_what_must_come_of_it(self) -> "Attack":
+        if [bool(self.outcomes), bool(self.refused), self.honest].count(True) != 1:
+            raise ValueError("an entry has one of `outcomes`, `refused` and `honest`")
+        return self
+
     @property
     def exit_code(self) -> int:
         if self.refused:
             return 2
+        if self.honest:
+            return 0
         return 0 if set(self.outcomes.values()) == {Outcome.PASSED} else 1
 
 
@@ -72,6 +84,11 @@ def _attacks() -> list[Attack]:
 
 
 ATTACKS = _attacks()
+EXERCISES = load_course(COURSE)
+
+
+def exercise_of(attack: Attack) -> Exercise:
+    return EXERCISES.find(attack.exercise)
 
 
 # --- the field ----------------------------------------------------------------------------------------------------
@@ -150,8 +167,9 @@ def hand_in(attack: Attack, field: Field) -> Path:
     place.mkdir(parents=True)
     tokens = {**field.tokens(), **attack.tokens}
     if attack.folder is not None:
-        source = (TEAM / attack.folder / "epoll_server.py").read_text(encoding="utf-8")
-        (place / "epoll_server.py").write_text(_filled(source, tokens), encoding="utf-8")
+        (file_name,) = exercise_of(attack).submit
+        source = (TEAM / attack.folder / file_name).read_text(encoding="utf-8")
+        (place / file_name).write_text(_filled(source, tokens), encoding="utf-8")
     tag = cache_from_source("x.py").split(".")[-2]
     for name, text in attack.planted.items():
         file = place / name.replace("{tag}", tag)
@@ -167,14 +185,18 @@ def hand_in(attack: Attack, field: Field) -> Path:
 
 
 def _filled(text: str, tokens: Mapping[str, str]) -> str:
-    """The text with the values of its tokens, a token within a value included, and with the server it builds upon."""
-    text = text.replace(INCLUDED, (TEAM / "honest.py").read_text(encoding="utf-8"))
+    """The text with the values of its tokens, a token within a value included, and with the modules it builds upon."""
+    text = INCLUDED.sub(_text_of, text)
     for _ in range(2):
         for name, value in tokens.items():
             text = text.replace(
                 f"@{name}@", value.replace("\\", "\\\\").replace('"', '\\"') if name == "BODY" else value
             )
     return text
+
+
+def _text_of(line: re.Match[str]) -> str:
+    return COURSE.joinpath(*line[1].split(".")).with_suffix(".py").read_text(encoding="utf-8")
 
 
 def graded(attack: Attack, field: Field, *options: str) -> Grading:
@@ -202,8 +224,8 @@ def grade(attack: Attack, field: Field, *options: str) -> tuple[list[str], dict[
     scratch, kept = submission.with_name("tmp"), submission.with_name("kept")
     scratch.mkdir()
     scratch.chmod(0o755)
-    words = ["sh", "-c", f'ulimit -v {MEMORY_KIB}; exec "$@"', "sh", sys.executable, "-m", "grader", "ex03"]
-    words += ["--submission", str(submission), "--keep", str(kept), "--json", "-"]
+    words = ["sh", "-c", f'ulimit -v {MEMORY_KIB}; exec "$@"', "sh", sys.executable, "-m", "grader"]
+    words += [attack.exercise, "--submission", str(submission), "--keep", str(kept), "--json", "-"]
     words += [word for check in attack.only for word in ("--only", check)]
     settings = {"TMPDIR": str(scratch), "RED_TEAM_CANARY": field.secret, "COLUMNS": "200"}
     return [*words, *options], {**os.environ, **settings}
@@ -269,11 +291,14 @@ def earned(report: Graded | Ungraded) -> dict[str, tuple[Outcome, int | None]]:
 
 
 def expected(report: Graded | Ungraded, attack: Attack) -> dict[str, tuple[Outcome, int]]:
-    """What each check has to be, and to be worth: the attacked ones as listed, others passed, or not run."""
+    """What each check has to be, and to be worth: the attacked ones as listed, others passed, or not run.
+
+    Of an honest twin each is passed.
+    """
     worth = {}
     for check in report.checks:
         outcome = attack.outcomes.get(check.name, Outcome.PASSED)
-        if check.name not in attack.outcomes and check.outcome is Outcome.NOT_RUN:
+        if check.name not in attack.outcomes and check.outcome is Outcome.NOT_RUN and not attack.honest:
             outcome = Outcome.NOT_RUN
         worth[check.name] = outcome, check.points if outcome is Outcome.PASSED else 0
     assert attack.outcomes.keys() <= worth.keys()
@@ -319,6 +344,13 @@ def test_what_looks_for_survivors_sees_a_box_that_lives_and_ends_with_its_grader
 
 
 def test_every_folder_is_the_home_of_a_listed_attack() -> None:
-    homes = {attack.folder for attack in ATTACKS if attack.folder}
+    homes = {f"{attack.folder}/{exercise_of(attack).submit[0]}" for attack in ATTACKS if attack.folder}
 
-    assert homes == {place.parent.name for place in TEAM.glob("*/epoll_server.py")}
+    assert homes == {str(file.relative_to(TEAM)) for file in TEAM.glob("*/*.py")}
+
+
+def test_every_attack_names_checks_of_its_exercise() -> None:
+    for attack in ATTACKS:
+        names = {check.name for check in exercise_of(attack).checks}
+
+        assert names.issuperset({*attack.only, *attack.outcomes}), attack.name
