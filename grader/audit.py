@@ -11,16 +11,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from grader.course import Course, Exercise
-from grader.errors import CourseError
-from grader.located import Located
+from grader.promises import DEAR, Promises, folders, points_lost, read_promises
 from grader.report import Graded, Outcome, Ungraded, from_json
 from grader.stubs import stale_stub
 
@@ -37,22 +34,6 @@ _CELL = {
 }
 
 Say = Callable[[str], None]
-
-
-class _Promise(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    mistake: str = Field(min_length=1)
-    red: tuple[str, ...] = Field(min_length=1)
-
-
-class _Expected(BaseModel):
-    """tests/<slug>/wrong/expected.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: int = Field(ge=1, le=1)
-    wrong: dict[str, _Promise]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +111,11 @@ def prove(plan: Plan, say: Say) -> Found:
     off: list[str] = []
     rows: list[Row] = []
     for exercise in plan.exercises:
-        off += _static(exercise)
-        rows += _rows(plan, exercise)
+        promises = read_promises(exercise)
+        off += [*_static(exercise), *promises.off]
+        rows += _rows(plan, exercise, promises)
+        for line in _table(exercise, promises):
+            say(line)
     for line in off:
         say(f"OFF  {line}")
     with _burners(plan.burn), ThreadPoolExecutor(plan.jobs) as pool:
@@ -165,7 +149,7 @@ def _static(exercise: Exercise) -> Iterator[str]:
                 yield f"{exercise.slug}: the naive {budget.name} is within its limit. Mend exercise.yaml."
 
 
-def _rows(plan: Plan, exercise: Exercise) -> Iterator[Row]:
+def _rows(plan: Plan, exercise: Exercise, promises: Promises) -> Iterator[Row]:
     def row(name: str, source: Path, *, run: int = 1, only: Sequence[str] = (), red: Sequence[str] = ()) -> Row:
         return Row(
             exercise=exercise.slug,
@@ -181,39 +165,11 @@ def _rows(plan: Plan, exercise: Exercise) -> Iterator[Row]:
         yield row("reference", exercise.solution_dir, run=run)
     if plan.references:
         return
-    for folder in _folders(exercise.checks_dir / "right"):
+    for folder in folders(exercise.checks_dir / "right"):
         yield row(f"right/{folder.name}", folder)
-    expected = _expected(plan.course, exercise)
-    for name, promise in expected.items():
+    for name, promise in promises.wrong.items():
         only = promise.red if plan.quick else ()
         yield row(f"wrong/{name}", exercise.checks_dir / "wrong" / name, only=only, red=promise.red)
-
-
-def _folders(parent: Path) -> list[Path]:
-    if not parent.is_dir():
-        return []
-    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and entry.name != "__pycache__")
-
-
-def _expected(course: Course, exercise: Exercise) -> Mapping[str, _Promise]:
-    name = f"tests/{exercise.slug}/wrong/expected.yaml"
-    document = Located.read(course.root, name)
-    if document is None:
-        raise CourseError(f"{name}: there is no such file; list there what each wrong submission must fail.")
-    expected = document.value(_Expected)
-    checks = {check.name for check in exercise.checks}
-    for fault, promise in expected.wrong.items():
-        for place, red in enumerate(promise.red):
-            if red not in checks:
-                said = f"there is no check {red} in {exercise.slug}; name one that exercise.yaml lists"
-                raise document.error(("wrong", fault, "red", place), said)
-    there = {folder.name for folder in _folders(exercise.checks_dir / "wrong")}
-    for fault in expected.wrong:
-        if fault not in there:
-            raise document.error(("wrong", fault), f"there is no folder {fault}; add it or remove the entry")
-    for folder in sorted(there - set(expected.wrong)):
-        raise document.error(("wrong",), f"the folder {folder} is not listed; say what it must fail")
-    return expected.wrong
 
 
 # Forked from a process that has imported everything already: a third of what a short grading costs.
@@ -265,6 +221,20 @@ def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:
         if check.name in red - row.promised:
             words = " / ".join(check.message.splitlines()[:2])
             yield f"{check.name} was not to fail ({check.outcome}): {words} (seed {report.seed})"
+
+
+def _table(exercise: Exercise, promises: Promises) -> Iterator[str]:
+    """Each rule of the handout, what checks it, and what proves that; then the mistakes on which much hangs."""
+    if not promises.rules:
+        return
+    yield f"{exercise.number}: rule | check | wrong submissions"
+    for rule in promises.rules:
+        text = " ".join(rule.rule.split())
+        held = f"{', '.join(rule.check)} | {', '.join(rule.wrong)}" if rule.check else f"not checked: {rule.unchecked}"
+        yield f"  {text} | {held}"
+    for fault, promise in promises.wrong.items():
+        if (lost := points_lost(exercise, promise.red)) > DEAR:
+            yield f"  {lost} points hang on {fault}: {promise.dear or 'nobody said why'}"
 
 
 def _line(plan: Plan, result: Result) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from grader import audit
 from grader.course import load_course
+from grader.promises import read_promises
 from gradings import CHECKS, EXERCISE, HANDOUT, SLUG, Done, Tiny, tiny_course
 
 WRONG = f"tests/{SLUG}/wrong"
@@ -228,3 +229,102 @@ def test_an_exercise_that_there_is_not_is_refused(course: Tiny) -> None:
 
     assert done.code == 2
     assert "there is no exercise 'ex91'" in done.err
+
+
+# --- rules and what hangs on a mistake ----------------------------------------------------------------------------
+
+RULES = f"tests/{SLUG}/rules.yaml"
+README = f"exercises/{SLUG}/README.md"
+CONTRACT = """# tiny
+
+## The contract
+
+1. `double` gives twice the number, times the factor of
+   the course. It prints nothing.
+2. A stop ends the function.
+
+## Afterwards
+
+1. Not a rule.
+"""
+
+
+def ruled(course: Tiny, *rules: str) -> None:
+    """Give the course a handout, and these rules of it."""
+    course.write(README, CONTRACT)
+    course.write(RULES, "format: 1\nrules:\n" + "".join(f"  - {{{rule}}}\n" for rule in rules))
+    for mistake in (
+        "imports a library that does the work",
+        "answers with the line itself instead of the handler's reply",
+    ):
+        course.edit(EXPECTED, f"{mistake}\n", f"{mistake}\n    dear: nothing is left then\n")
+
+
+FACTOR = "rule: 'twice the number, times the factor of the course', check: scaled, wrong: [unscaled]"
+STOP = "rule: A stop ends the function., check: [stop], wrong: deaf_to_stop"
+
+
+def test_the_table_of_rules_names_the_check_and_the_wrong_submission_of_each(course: Tiny) -> None:
+    ruled(course, FACTOR, STOP, "rule: It prints nothing., unchecked: what it prints disturbs nobody")
+
+    promises = read_promises(load_course(course.root).exercises[0])
+
+    assert promises.off == ()  # and each mistake that takes more than 40 points along says why
+    assert [(rule.check, rule.wrong) for rule in promises.rules] == [
+        (("scaled",), ("unscaled",)),
+        (("stop",), ("deaf_to_stop",)),
+        ((), ()),
+    ]
+
+
+def test_an_item_of_the_contract_without_a_rule_is_off(course: Tiny) -> None:
+    ruled(course, FACTOR)
+
+    (line,) = read_promises(load_course(course.root).exercises[0]).off
+
+    assert line == f"{RULES}: item 2 of the contract has no rule here. Say which check holds it."
+
+
+def test_a_mistake_on_which_much_hangs_is_off_until_somebody_says_why(course: Tiny) -> None:
+    ruled(course, FACTOR, STOP)
+    course.edit(EXPECTED, "    dear: nothing is left then\n    red: [echo]\n", "    red: [echo]\n")
+
+    (line,) = read_promises(load_course(course.root).exercises[0]).off
+
+    said = f"{SLUG}: 80 points hang on the one mistake of own_words. Let fewer checks need what it fails, or say under"
+    assert line.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        pytest.param("rule: It is blue., check: scaled, wrong: unscaled", "word for word", id="not in the handout"),
+        pytest.param(FACTOR.replace("scaled,", "scale,"), "there is no check scale in", id="an unknown check"),
+        pytest.param(FACTOR.replace("[unscaled]", "[gone]"), "there is no wrong submission gone;", id="nobody"),
+        pytest.param(FACTOR.replace("[unscaled]", "[chatty]"), "chatty promises to fail none of scaled;", id="another"),
+        pytest.param("rule: A stop ends the function.", "has `check` and `wrong`, or it says", id="nothing said"),
+        pytest.param(STOP + ", unchecked: too hard", "has `check` and `wrong`, or it says", id="both said"),
+        pytest.param("rule: A stop ends the function., check: stop", "has `check` and `wrong`, or", id="half said"),
+        pytest.param(STOP.replace("check:", "checks:"), "the key 'checks' is not known here", id="a mistyped key"),
+    ],
+)
+def test_rules_that_do_not_agree_with_the_course_are_refused_with_file_and_line(
+    course: Tiny, rule: str, said: str
+) -> None:
+    ruled(course, rule)
+
+    done = course.type("audit")
+
+    assert done.code == 2, done.out
+    assert f"{RULES}:3: " in done.err
+    assert said in " ".join(done.err.split())
+
+
+def test_rules_need_a_handout_that_they_stand_in(course: Tiny) -> None:
+    ruled(course, FACTOR)
+    (course.root / README).unlink()
+
+    done = course.type("audit")
+
+    assert done.code == 2, done.out
+    assert f"{README}: there is no such file; write the handout" in " ".join(done.err.split())
