@@ -20,7 +20,9 @@ and the least counts. Noise only adds; nobody can be lucky below the truth.
 import builtins
 import contextlib
 import dis
+import functools
 import inspect
+import json
 import os
 import random
 import secrets
@@ -32,7 +34,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from grader import program, vitals
 from grader import strace as tracer
@@ -49,6 +53,7 @@ __all__ = ["Budgets", "Calls", "Count", "Run", "Server", "Submission", "quiet_fo
 START_S = 30.0  # a box that has not introduced itself by then is the machine's fault
 IMPORT_S = 20.0
 _BACKLOG = 4096
+MAX_QUESTIONS = 100_000  # of one scenario: some ten times what the most talkative check of this course needs
 
 
 # --- a submission that serves -------------------------------------------------------------------------------------
@@ -183,13 +188,18 @@ class Server(Program):
 class Run(Program):
     """A scenario that runs, in its box. Made by `Submission.running`.
 
-    The scenario's room has `pause(label)`, `mark(label)` and `opcodes(function, *arguments)`: see `inside.Room`.
+    The scenario's room has `pause(label)`, `ask(question)`, `mark(label)` and `opcodes(function, *arguments)`: see
+    `inside.Room`.
     """
 
-    def __init__(self, box: Box, trace: tracer.Trace | None, *, marks: str) -> None:
+    def __init__(
+        self, box: Box, trace: tracer.Trace | None, *, marks: str, answering: Callable[[Any], Any] | None = None
+    ) -> None:
         super().__init__(box, trace, entry="the scenario", goes_on="the scenario runs to its end")
         self._marks = marks
         self._paused = False
+        self._answering = answering
+        self._asked = 0
 
     def check_alive(self) -> None:
         # What it says while it does not pause is waited for, and may come at any moment.
@@ -212,7 +222,15 @@ class Run(Program):
         """Let a scenario that pauses go on."""
         if self._paused:
             self._paused = False
-            self._box.send({"op": "go"})
+            self._tell({"op": "go"})
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        try:
+            self._box.send(message)
+        except BoxEnded as error:
+            raise Crashed(
+                expected=self._goes_on, seen=f"{error}: {self._box.ended_by()}", evidence=last_lines(self._box.output())
+            ) from error
 
     def result(self) -> Any:
         """What the scenario returns. Pauses on the way are passed.
@@ -229,25 +247,45 @@ class Run(Program):
         return self._next()
 
     def _next(self) -> Mapping[str, Any]:
-        """What the scenario says next: a pause, or its value."""
-        before_s = self._cpu_s()
-
-        def watch(silent_s: float) -> None:
-            self.watch(silent_s, computes=True)
-            if self._cpu_s() - before_s > program.SILENT_S:
-                seen = f"no end after {program.SILENT_S:.0f} seconds of processor time"
-                raise CheckFailed(expected=self._goes_on, seen=seen)
-
-        wait_for(polled(self._box.has_message), watch)
-        try:
-            message = self._box.receive(5.0)
-        except (BoxEnded, TimeoutError) as error:
-            raise self._how_it_ended() from error
+        """What the scenario says next: a pause, or its value. What it asks meanwhile is answered."""
+        while "ask" in (message := self._message()) and self._answering is not None:
+            self._answer(message["ask"], self._answering)
         self._paused = "paused" in message
         if "problem" in message:
             raise problem(message["problem"], "it raised", self._goes_on)
         if not self._paused and "value" not in message:
             raise self._unasked(message)
+        return message
+
+    def _answer(self, question: Any, answering: Callable[[Any], Any]) -> None:
+        self._asked += 1
+        if self._asked > MAX_QUESTIONS:
+            raise Crashed(expected=self._goes_on, seen=f"the program asks more than {MAX_QUESTIONS:,} questions")
+        try:
+            asked = _declared(answering).validate_json(json.dumps(question), strict=True)
+        except ValidationError as error:
+            place = ".".join(str(part) for part in error.errors()[0]["loc"])
+            seen = f"the program asks what its scenario does not: {place or 'it'} is not as declared"
+            raise Crashed(expected=self._goes_on, seen=seen) from error
+        self._tell({"op": "answer", "value": answering(asked)})
+
+    def _message(self) -> Mapping[str, Any]:
+        before_s: float | None = None
+
+        def watch(silent_s: float) -> None:
+            nonlocal before_s
+            self.watch(silent_s, computes=True)
+            if before_s is None:
+                before_s = self._cpu_s()
+            elif self._cpu_s() - before_s > program.SILENT_S:
+                seen = f"no end after {program.SILENT_S:.0f} seconds of processor time"
+                raise CheckFailed(expected=self._goes_on, seen=seen)
+
+        wait_for(self._box.wait_for_message, watch)
+        try:
+            message = self._box.receive(5.0)
+        except (BoxEnded, TimeoutError) as error:
+            raise self._how_it_ended() from error
         return message
 
     def between(self, first: str, last: str) -> Calls:
@@ -368,22 +406,27 @@ class Submission:
         traced: bool = False,
         inject: Sequence[str] = (),
         open_files: int | None = None,
+        answering: Callable[[Any], Any] | None = None,
     ) -> Iterator[Run]:
         """One function of the check's file, running in a fresh box: `scenario(student, room, *arguments)`.
 
-        Its source is shipped, so it stands alone. Arguments and result are what JSON can say. The other arguments are
-        those of `serve`.
+        Its source is shipped, so it stands alone. Arguments and result are what JSON can say.
+
+        Args:
+            answering: what answers `room.ask(question)`. The type of its parameter is the declared shape of a question:
+                what does not fit comes from the program, which has crashed then. It may raise CheckFailed.
+            pass_fds: and the others, as those of `serve`.
         """
         with self._box(traced, inject, open_files, pass_fds) as (box, trace):
-            yield self._started(box, trace, scenario, arguments)
+            yield self._started(box, trace, scenario, arguments, answering)
 
-    def run(self, scenario: Callable[..., Any], *arguments: Any) -> Any:
+    def run(self, scenario: Callable[..., Any], *arguments: Any, answering: Callable[[Any], Any] | None = None) -> Any:
         """What `scenario(student, room, *arguments)` returns in a fresh box. See `running`.
 
         Raises:
             CheckFailed: it raised, or the submission cannot be imported.
         """
-        with self.running(scenario, *arguments) as run:
+        with self.running(scenario, *arguments, answering=answering) as run:
             return run.result()
 
     def on_this_machine(self, scenario: Callable[..., Any], *arguments: Any) -> Any:
@@ -399,7 +442,12 @@ class Submission:
                 raise GraderError(f"A box without a submission fails: {failure}.") from failure
 
     def _started(
-        self, box: Box, trace: tracer.Trace | None, scenario: Callable[..., Any], arguments: Sequence[Any]
+        self,
+        box: Box,
+        trace: tracer.Trace | None,
+        scenario: Callable[..., Any],
+        arguments: Sequence[Any],
+        answering: Callable[[Any], Any] | None = None,
     ) -> Run:
         marks = f"/mark/{secrets.token_hex(4)}"  # no folder of a box; and a name that only this run's marks have
         order = {
@@ -416,7 +464,7 @@ class Submission:
             raise Crashed(
                 expected="the scenario runs", seen=f"{error}: {box.ended_by()}", evidence=last_lines(box.output())
             ) from error
-        return Run(box, trace, marks=marks)
+        return Run(box, trace, marks=marks, answering=answering)
 
     # --- boxes
 
@@ -504,6 +552,14 @@ class Submission:
         (self.keep / f"{name}.output").write_bytes(box.output())
         if trace is not None and trace.path.exists():
             shutil.copyfile(trace.path, self.keep / f"{name}.strace")
+
+
+@functools.cache
+def _declared(answering: Callable[[Any], Any]) -> TypeAdapter[Any]:
+    """The shape of a question, as the type of the parameter declares it."""
+    hints = get_type_hints(answering)
+    (shape,) = (hint for name, hint in hints.items() if name != "return")
+    return TypeAdapter(shape)
 
 
 def source_of(function: Callable[..., Any]) -> str:

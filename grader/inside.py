@@ -13,7 +13,8 @@ Frames on the channel, both ways: four bytes of length, big endian, then JSON. T
     {"op": "serve", entry, source, handler ...}      {"serving": true}, then {"returned": ...} or {"problem": {...}}
                                                      {"stray": true}: a child of the program has returned as well
     {"op": "run", source, function, arguments ...}   {"value": ...} or {"problem": {...}}; meanwhile, at each pause:
-    {"op": "go"}                                     {"paused": label}, sent before the judge's go
+    {"op": "go"}                                     {"paused": label}, sent before the judge's go; at each question:
+    {"op": "answer", value}                          {"ask": question}, sent before the judge's answer
 
 A problem is {"kind": "forbidden" | "missing" | "raised", "text": one line, "trace": lines, "line": int}.
 """
@@ -61,13 +62,13 @@ class Channel:
         return message
 
     def _exactly(self, wanted: int) -> bytes | None:
-        got = b""
+        got = bytearray()
         while len(got) < wanted:
             more = self._sock.recv(wanted - len(got))
             if not more:
                 return None
             got += more
-        return got
+        return bytes(got)
 
 
 def problem(kind: str, text: str, trace: Sequence[str] = (), line: int = 0) -> Message:
@@ -422,7 +423,8 @@ def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> 
 
 
 class Room:
-    """What a scenario holds besides the submission: a way to stop for a look from outside, marks, and a meter."""
+    """What a scenario holds besides the submission: ways to stop for a look from outside or for an answer, marks, and a
+    meter."""
 
     def __init__(self, channel: Channel, marks: str) -> None:
         self._channel, self._marks = channel, marks
@@ -433,6 +435,14 @@ class Room:
         self._channel.send({"paused": label})
         if self._channel.receive() is None:
             os._exit(0)  # nobody is left to tell
+
+    def ask(self, question: Any) -> Any:
+        """The judge's answer, where the truth must not be in the box. Both are what JSON can say."""
+        self._channel.send({"ask": question})
+        answer = self._channel.receive()
+        if answer is None:
+            os._exit(0)
+        return answer["value"]
 
     def mark(self, label: str) -> None:
         """One line in the trace: a file that is not there is asked for. `label` is [a-z0-9_]+, once a scenario."""

@@ -424,6 +424,11 @@ class Box:
             return True
         return True
 
+    def wait_for_message(self, timeout_s: float) -> bool:
+        """As `has_message`, when there is one, the box has ended or the time is over."""
+        _readable(self._near.fileno(), self._outermost_pidfd, timeout_s=timeout_s)
+        return self.has_message()
+
     # --- ending
 
     @property

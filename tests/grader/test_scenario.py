@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on
 
-from grader import program, vitals
+from grader import harness, program, sandbox, vitals
+from grader.failures import CheckFailed
 from grader.harness import quiet_for
 from grader.sandbox import Wall
 from grader.strace import CLONE_CALLS
@@ -121,6 +123,88 @@ def test_a_pause_that_never_comes_is_told_by_its_cause(judged: Judged, body: str
     source = f"import os, sys, threading\n\ndef scaled(number):\n    {body}\n"
 
     assert judged(waits_for, source) == failure
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+def asks(student: Any, room: Any, count: int) -> list[int]:
+    total = sum(room.ask({"number": student.scaled(number)}) for number in range(count))
+    room.pause("half")
+    return [total, room.ask({"number": -1})]
+
+
+class Question(TypedDict):
+    number: int
+
+
+def half_way_to_the_end(run: harness.Run) -> object:
+    run.until("half")
+    return run.result()
+
+
+def answers(wall: Wall, source: str, count: int) -> list[Any]:
+    heard: list[int] = []
+
+    def successor(question: Question) -> int:
+        heard.append(question["number"])
+        if question["number"] > 1000:
+            raise CheckFailed(expected="small numbers", seen="a large one")
+        return question["number"] + 1
+
+    with handed_in(wall, source).running(asks, count, answering=successor) as run:
+        told = failure_of(lambda: half_way_to_the_end(run))
+    return [len(heard), heard[-1:], told]
+
+
+def test_a_scenario_asks_the_judge_who_may_end_the_check(judged: Judged) -> None:
+    assert judged(answers, SCALES, 300) == [301, [-1], ["nothing", [90_000, 0]]]
+    assert judged(answers, SCALES, 600) == [502, [1002], ["CheckFailed", "small numbers", "a large one", []]]
+
+
+SPEAKS = """
+import json, os, struct, sys, threading
+
+def say(text):
+    os.write(int(sys.argv[1]), struct.pack(">I", len(text)) + text)
+
+def scaled(number):
+    BODY
+    threading.Semaphore(0).acquire()
+"""
+
+
+def a_stranger_asks(wall: Wall, body: str) -> list[Any]:
+    program.ASLEEP_S, harness.MAX_QUESTIONS, sandbox._SEND_S = 0.5, 50, 0.2
+    count, _, told = answers(wall, SPEAKS.replace("BODY", body), 1)
+    return [count, *told[:3:2]]
+
+
+@pytest.mark.parametrize(
+    ("body", "answered", "seen"),
+    [
+        pytest.param("say(b'{\"ask\": null}')", 0, "it is not as declared", id="of another type"),
+        pytest.param('say(b\'{"ask": {"number": true}}\')', 0, "number is not as declared", id="a bool"),
+        pytest.param('say(b\'{"ask": {"number": 1e3}}\')', 0, "number is not as declared", id="a float"),
+        pytest.param('say(b\'{"ask": {"number": [[[]]]}}\')', 0, "number is not as declared", id="a nest"),
+        pytest.param("say(b'ask')", 0, "it still runs, but closed its channel", id="no JSON"),
+        pytest.param('[say(b\'{"ask": {"number": 1}}\') for _ in range(60)]', 50, "more than 50 questions", id="many"),
+        pytest.param('say(b\'{"ask": {"number": 1}}\'); os._exit(3)', 1, "exit status 3", id="and is gone"),
+    ],
+)
+def test_a_question_is_a_strangers_message(judged: Judged, body: str, answered: int, seen: str) -> None:
+    count, kind, said = judged(a_stranger_asks, body)
+
+    assert (count, kind) == (answered, "Crashed")
+    assert seen in said
+
+
+def nobody_answers(wall: Wall) -> list[Any]:
+    return failure_of(lambda: handed_in(wall, SCALES).run(asks, 1))
+
+
+def test_a_question_that_the_check_does_not_answer_is_no_part_of_its_scenario(judged: Judged) -> None:
+    assert judged(nobody_answers)[:3] == ["Crashed", "the scenario runs to its end", "the program says 'ask'"]
 
 
 # --- marks --------------------------------------------------------------------------------------------------------
