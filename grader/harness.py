@@ -20,9 +20,7 @@ and the least counts. Noise only adds; nobody can be lucky below the truth.
 import builtins
 import contextlib
 import dis
-import functools
 import inspect
-import json
 import os
 import random
 import secrets
@@ -34,9 +32,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType
-from typing import Any, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from grader import program, vitals
 from grader import strace as tracer
@@ -47,6 +43,7 @@ from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, Unmeasured
 from grader.program import Calls, Program, last_lines, marked, problem, quiet_for
 from grader.sandbox import Box, BoxEnded, Limits, Lost, Wall, hard_open_files
+from grader.shapes import fitting, fitting_question
 
 __all__ = ["Budgets", "Calls", "Count", "Run", "Server", "Submission", "quiet_for", "source_of"]
 
@@ -193,10 +190,16 @@ class Run(Program):
     """
 
     def __init__(
-        self, box: Box, trace: tracer.Trace | None, *, marks: str, answering: Callable[[Any], Any] | None = None
+        self,
+        box: Box,
+        trace: tracer.Trace | None,
+        *,
+        marks: str,
+        scenario: Callable[..., Any],
+        answering: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__(box, trace, entry="the scenario", goes_on="the scenario runs to its end")
-        self._marks = marks
+        self._marks, self._scenario = marks, scenario
         self._paused = False
         self._answering = answering
         self._asked = 0
@@ -236,11 +239,11 @@ class Run(Program):
         """What the scenario returns. Pauses on the way are passed.
 
         Raises:
-            CheckFailed: it raises, ends, sleeps for ever or never gets there.
+            CheckFailed: it raises, ends, sleeps for ever, never gets there, or is not what its annotation declares.
         """
         while "value" not in (message := self._to_the_next()):
             pass
-        return message["value"]
+        return fitting(self._scenario, message["value"])
 
     def _to_the_next(self) -> Mapping[str, Any]:
         self.go()
@@ -261,13 +264,8 @@ class Run(Program):
         self._asked += 1
         if self._asked > MAX_QUESTIONS:
             raise Crashed(expected=self._goes_on, seen=f"the program asks more than {MAX_QUESTIONS:,} questions")
-        try:
-            asked = _declared(answering).validate_json(json.dumps(question), strict=True)
-        except ValidationError as error:
-            place = ".".join(str(part) for part in error.errors()[0]["loc"])
-            seen = f"the program asks what its scenario does not: {place or 'it'} is not as declared"
-            raise Crashed(expected=self._goes_on, seen=seen) from error
-        self._tell({"op": "answer", "value": answering(asked)})
+        fitting_question(answering, question)
+        self._tell({"op": "answer", "value": answering(question)})
 
     def _message(self) -> Mapping[str, Any]:
         before_s: float | None = None
@@ -410,12 +408,13 @@ class Submission:
     ) -> Iterator[Run]:
         """One function of the check's file, running in a fresh box: `scenario(student, room, *arguments)`.
 
-        Its source is shipped, so it stands alone. Arguments and result are what JSON can say.
-
-        Args:
-            answering: what answers `room.ask(question)`. The type of its parameter is the declared shape of a question:
-                what does not fit comes from the program, which has crashed then. It may raise CheckFailed.
-            pass_fds: and the others, as those of `serve`.
+        self,
+        box: Box,
+        trace: tracer.Trace | None,
+        *,
+        marks: str,
+        scenario: Callable[..., Any],
+        answering: Callable[[Any], Any] | None = None,
         """
         with self._box(traced, inject, open_files, pass_fds) as (box, trace):
             yield self._started(box, trace, scenario, arguments, answering)
@@ -464,7 +463,7 @@ class Submission:
             raise Crashed(
                 expected="the scenario runs", seen=f"{error}: {box.ended_by()}", evidence=last_lines(box.output())
             ) from error
-        return Run(box, trace, marks=marks, answering=answering)
+        return Run(box, trace, marks=marks, scenario=scenario, answering=answering)
 
     # --- boxes
 
@@ -552,14 +551,6 @@ class Submission:
         (self.keep / f"{name}.output").write_bytes(box.output())
         if trace is not None and trace.path.exists():
             shutil.copyfile(trace.path, self.keep / f"{name}.strace")
-
-
-@functools.cache
-def _declared(answering: Callable[[Any], Any]) -> TypeAdapter[Any]:
-    """The shape of a question, as the type of the parameter declares it."""
-    hints = get_type_hints(answering)
-    (shape,) = (hint for name, hint in hints.items() if name != "return")
-    return TypeAdapter(shape)
 
 
 def source_of(function: Callable[..., Any]) -> str:

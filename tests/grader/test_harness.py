@@ -23,6 +23,7 @@ from grader.failures import CheckFailed, Crashed, ForbiddenUse
 from grader.harness import Budgets, Count, Server, quiet_for, source_of
 from grader.program import last_lines, problem
 from grader.sandbox import Wall
+from grader.shapes import Plain
 from handing_in import TINY, failure_of, handed_in
 
 Judged = Callable[..., Any]
@@ -233,8 +234,9 @@ def test_a_function_that_uses_its_file_is_the_authors_mistake(function: Callable
 # --- a scenario ---------------------------------------------------------------------------------------------------
 
 
-def scale(student: Any, _room: Any, number: int) -> object:
-    return student.scaled(number)
+def scale(student: Any, _room: Any, number: int) -> Plain:
+    value: Plain = student.scaled(number)
+    return value
 
 
 def run_scale(wall: Wall, source: str) -> list[Any]:

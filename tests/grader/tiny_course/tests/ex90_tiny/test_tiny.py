@@ -5,13 +5,14 @@ from random import Random
 from types import ModuleType
 
 from grader.harness import Budgets, Count, Submission
+from grader.shapes import Plain
 
 
 def shout(line: bytes) -> bytes:
     return line.upper()
 
 
-def scale(student: ModuleType, _room: object, number: int) -> object:
+def scale(student: ModuleType, _room: object, number: int) -> Plain:
     return student.scaled(number)
 
 
