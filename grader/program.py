@@ -70,7 +70,8 @@ class Calls:
     def seen(self, names: Sequence[str]) -> dict[str, str]:
         """Which of these calls were made, each with one line of the trace."""
         window = self._calls()
-        return {} if window is None else {call.name: call.text for call in window.calls if call.name in names}
+        calls = window.calls if window is not None else ()
+        return {kind: call.text for call in calls for kind in call.kinds if kind in names}
 
     def everything(self) -> tuple[tracer.Call, ...] | None:
         """Each call, the allocator's too, in the order they were begun; None where nothing can be traced."""

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # The allocator's calls come and go with buffer sizes and say nothing about a server's design; clock_gettime is normally
@@ -21,8 +21,16 @@ ALLOCATOR_CALLS = frozenset({"mmap", "munmap", "mremap", "brk", "madvise", "cloc
 # select() is pselect6 on glibc, os.fork is clone, a thread is clone3, or clone where clone3 is refused.
 READINESS_CALLS = frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"})
 CLONE_CALLS = frozenset({"clone", "clone3", "fork", "vfork"})
+# Many messages in one call: each of them counts, as it would if it had been sent or received alone.
+_MANY_MESSAGES = frozenset({"sendmmsg", "recvmmsg"})
+# Not in Linux since 3.1. strace installs its own filter only when something is left untraced, and all else may matter.
+_NO_CALL = "nfsservctl"
 
 _LINE = re.compile(r"^(?P<pid>[0-9]{1,10}) +(?P<time>[0-9]+\.[0-9]+) (?P<text>(?P<name>[a-z_0-9]+)\(.*)$")
+_RESUMED = re.compile(r"^(?P<pid>[0-9]{1,10}) +[0-9]+\.[0-9]+ <\.\.\. [a-z_0-9]+ resumed>(?P<text>.*)$")
+_UNFINISHED = " <unfinished ...>"
+_INTERRUPTED = "= ? ERESTART_RESTARTBLOCK (Interrupted by signal)"
+_RESULT = re.compile(r"\) += ([0-9]{1,9})$")
 _STAMP = re.compile(r"^[0-9]{1,10} +(?P<time>[0-9]+\.[0-9]+) ")
 _PRINTING = re.compile(r"^writev?\((?:1|2)[,<]")
 # After one of these, descriptor 1 or 2 may be anything, a connection too.
@@ -40,10 +48,27 @@ class Call:
     at_s: float
     name: str
     text: str
+    replays: "Call | None" = None  # what restart_syscall() does once more, on the same memory
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Its name; behind it, that of the call that it replays."""
+        return (self.name,) if self.replays is None else (self.name, self.replays.name)
+
+    def is_one_of(self, names: Iterable[str]) -> bool:
+        return any(kind in names for kind in self.kinds)
+
+    @property
+    def worth(self) -> int:
+        """As how many calls it counts: one, or as many as the messages that it has moved."""
+        done = _RESULT.search(self.text) if self.name in _MANY_MESSAGES else None
+        return max(1, int(done.group(1))) if done else 1
 
     @property
     def fds_handed_over(self) -> int:
         """How many descriptors this call hands to the kernel to be watched."""
+        if self.replays is not None:
+            return self.replays.fds_handed_over
         match self.name:
             case "select" | "pselect6":
                 return sum(len(group.split()) for group in _FD_SETS.findall(self.text.split("=> ")[0].split(") =")[0]))
@@ -56,18 +81,20 @@ class Call:
                 return 0
 
 
-def command(strace: str, trace: Path, *, inject: Sequence[str] = ()) -> list[str]:
-    """The words to put before a command line so that all its system calls are written to `trace`.
+def command(strace: str, trace: Path, *, only: Iterable[str] = (), inject: Sequence[str] = ()) -> list[str]:
+    """The words to put before a command line so that its system calls are written to `trace`.
 
     Args:
         strace: absolute path; the environment of the traced program is empty.
         trace: a file in a folder where strace, under the box's own user, may write.
+        only: the names of those that are written; all, if there is none. What is not written costs next to nothing.
         inject: strace's injection expressions, such as "accept4:error=ECONNABORTED:when=2".
     """
     # The complement set makes "nothing else was called" a claim that a trace can support. --seccomp-bpf keeps the
     # tracer out of the way of what is not traced, and with it a tracer that dies makes traced calls fail (ENOSYS).
     words = [strace, "-f", "-ttt", "-s", "24", "--seccomp-bpf", "-o", str(trace), "-e", "signal=SIGSTOP"]
-    words += ["-e", "trace=!restart_syscall"]
+    names = [f"?{name}" for name in sorted(only)]  # with a question mark: not every architecture has each of them
+    words += ["-e", "trace=" + (",".join(names) or f"!{_NO_CALL}")]
     for expression in inject:
         words += ["-e", f"inject={expression}"]
     return [*words, "--"]
@@ -100,15 +127,58 @@ def refusal(strace: str, scratch: Path, uid: int | None = None) -> str | None:
 
 
 def parse(text: str) -> list[Call]:
-    """The calls in a trace, in the order they were begun. Lines that only end a call, and signals, are left out."""
-    return [call for line in text.splitlines() if (call := _call(line))]
+    """The calls in a trace, in the order they were begun. A line that only ends a call completes it; signals are left
+    out, and so are calls that the kernel itself restarts."""
+    reader = _Reader()
+    for line in text.splitlines():
+        reader.read(line)
+    return reader.calls
 
 
-def _call(line: str) -> Call | None:
-    found = _LINE.match(line)
-    if not found:
-        return None
-    return Call(pid=int(found["pid"]), at_s=float(found["time"]), name=found["name"], text=found["text"])
+class _Reader:
+    """Makes calls of lines, one after another.
+
+    A wait that a signal interrupts ends in ERESTART_RESTARTBLOCK, and when the signal has no handler (SIGSTOP and
+    SIGCONT have none) the kernel lets the thread call restart_syscall(2): that is the same wait, which has been counted.
+    What is armed then stays armed, so a program can call restart_syscall() itself at any time, and wait once more as it
+    did. Each of those is a call.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._open: dict[int, int | None] = {}  # by thread: the place of a call that goes on; None: not in `calls`
+        self._interrupted: set[int] = set()  # threads whose last call ended so
+        self._armed: dict[int, Call] = {}  # by thread: what restart_syscall() would do
+        self._armed_last: Call | None = None  # by any: a child may have its parent's
+
+    def read(self, line: str) -> None:
+        if found := _LINE.match(line):
+            pid = int(found["pid"])
+            call = Call(pid=pid, at_s=float(found["time"]), name=found["name"], text=found["text"])
+            if call.name == "restart_syscall":
+                if pid in self._interrupted:
+                    self._end(line, pid, None)
+                    return
+                call = replace(call, replays=self._armed.get(pid, self._armed_last))
+            self.calls.append(call)
+            self._end(line, pid, len(self.calls) - 1)
+        elif (found := _RESUMED.match(line)) and (pid := int(found["pid"])) in self._open:
+            place = self._open.pop(pid)
+            if place is not None:
+                call = self.calls[place]
+                self.calls[place] = replace(call, text=call.text.removesuffix(_UNFINISHED) + found["text"])
+            self._end(line, pid, place)
+
+    def _end(self, line: str, pid: int, place: int | None) -> None:
+        """Note how a call ended with this line, or that it goes on. `place` is None for one that the kernel restarts."""
+        if line.endswith(_UNFINISHED):
+            self._open[pid] = place
+        elif line.endswith(_INTERRUPTED):
+            self._interrupted.add(pid)
+            if place is not None:
+                self._armed[pid] = self._armed_last = self.calls[place].replays or self.calls[place]
+        elif self._interrupted:
+            self._interrupted.discard(pid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,15 +197,18 @@ class Window:
 
     @property
     def total(self) -> int:
-        return len(self.calls)
+        return sum(call.worth for call in self.calls)
 
     def count(self, *names: str) -> int:
-        """How many calls have one of these names."""
-        return sum(call.name in names for call in self.calls)
+        """How many calls have one of these names, or replay one that has."""
+        return sum(call.worth for call in self.calls if call.is_one_of(names))
 
     def histogram(self) -> list[tuple[str, int]]:
         """Names and counts, the most frequent first."""
-        return Counter(call.name for call in self.calls).most_common()
+        counts = Counter[str]()
+        for call in self.calls:
+            counts[call.name] += call.worth
+        return counts.most_common()
 
     def fds_handed_over(self) -> int:
         return sum(call.fds_handed_over for call in self.calls)
@@ -143,11 +216,15 @@ class Window:
     def evidence(self, names: Iterable[str] = (), *, lines: int = 5) -> list[str]:
         """A few neighbouring lines that prove a count: from the middle of the window, where it is steady."""
         wanted = frozenset(names)
-        shown = [call for call in self.calls if not wanted or call.name in wanted]
+        shown = [call for call in self.calls if not wanted or call.is_one_of(wanted)]
         start = max(0, len(shown) // 2 - lines // 2)
         summary = ", ".join(f"{count:,} x {name}" for name, count in self.histogram()[:5])
-        texts = (_LONG_SET.sub(r"\1 ...\2", call.text) for call in shown[start : start + lines])
+        texts = (_LONG_SET.sub(r"\1 ...\2", _told(call)) for call in shown[start : start + lines])
         return [summary, *texts] if self.calls else []
+
+
+def _told(call: Call) -> str:
+    return call.text if call.replays is None else f"{call.text}, which replays {call.replays.text}"
 
 
 class Trace:
@@ -157,7 +234,7 @@ class Trace:
         self.path = path
         self._read_bytes = 0
         self._rest = ""
-        self._calls: list[Call] = []
+        self._reader = _Reader()
         self._last_s = 0.0
         self._prints = True
 
@@ -173,8 +250,10 @@ class Trace:
             data = file.read()
         self._read_bytes += len(data)
         *lines, self._rest = (self._rest + data.decode("utf-8", "replace")).split("\n")
-        more = [call for line in lines if (call := _call(line))]
-        self._calls += more
+        known = len(self._reader.calls)
+        for line in lines:
+            self._reader.read(line)
+        more = self._reader.calls[known:]
         self._prints = self._prints and not any(_OUTPUT_REPLACED.match(call.text) for call in more)
         if lines and (stamp := _STAMP.match(lines[-1])):
             self._last_s = float(stamp["time"])
@@ -187,16 +266,16 @@ class Trace:
     def between(self, since_s: float, until_s: float) -> Window:
         """The calls begun in [since_s, until_s)."""
         self._refresh()
-        calls = (call for call in self._calls if since_s <= call.at_s < until_s)
+        calls = (call for call in self._reader.calls if since_s <= call.at_s < until_s)
         return Window.of(calls, prints=self._prints)
 
     def between_marks(self, first: str, last: str) -> Window | None:
         """The calls between two that name these paths, which no other call does. None until both are written."""
         self._refresh()
-        places = [[n for n, call in enumerate(self._calls) if f'"{path}"' in call.text] for path in (first, last)]
+        places = [[n for n, call in enumerate(self._reader.calls) if f'"{path}"' in call.text] for path in (first, last)]
         if not all(places):
             return None
-        return Window.of(self._calls[places[0][0] + 1 : places[1][-1]], prints=self._prints)
+        return Window.of(self._reader.calls[places[0][0] + 1 : places[1][-1]], prints=self._prints)
 
 
 def now_s() -> float:

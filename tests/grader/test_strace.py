@@ -151,6 +151,102 @@ def test_descriptors_that_a_call_hands_to_the_kernel_are_counted_from_its_argume
     assert call(text).fds_handed_over == handed
 
 
+# --- waits that are taken up again --------------------------------------------------------------------------------
+
+# strace 6.1 of a program with a second thread. It polls a hundred descriptors and is stopped and continued, twice; then
+# it calls restart_syscall() itself three times, once with another call of its own in between.
+STOPPED_AND_CONTINUED = """\
+20487 1795746572.934245 poll([{fd=3, events=POLLIN}, {fd=3, events=POLLIN}, ...], 100, -1 <unfinished ...>
+20544 1795746573.134833 kill(20487, SIGSTOP <unfinished ...>
+20487 1795746573.134911 <... poll resumed>) = ? ERESTART_RESTARTBLOCK (Interrupted by signal)
+20544 1795746573.134930 <... kill resumed>) = 0
+20487 1795746573.134947 --- SIGSTOP {si_signo=SIGSTOP, si_code=SI_USER, si_pid=20544, si_uid=0} ---
+20487 1795746573.134978 --- stopped by SIGSTOP ---
+20544 1795746573.235066 kill(20487, SIGCONT) = 0
+20487 1795746573.235246 restart_syscall(<... resuming interrupted poll ...> <unfinished ...>
+20544 1795746573.435478 kill(20487, SIGSTOP <unfinished ...>
+20487 1795746573.435566 <... restart_syscall resumed>) = ? ERESTART_RESTARTBLOCK (Interrupted by signal)
+20544 1795746573.435600 <... kill resumed>) = 0
+20487 1795746573.435700 --- stopped by SIGSTOP ---
+20487 1795746573.435800 restart_syscall(<... resuming interrupted restart_syscall ...>) = 100
+"""
+REPLAYED = """\
+20487 1795746573.435893 restart_syscall(<... resuming interrupted restart_syscall ...>) = 100
+20487 1795746573.435900 write(1, "100", 3) = 3
+20487 1795746573.435982 restart_syscall(<... resuming interrupted write ...> <unfinished ...>
+20544 1795746573.436000 getpid() = 7
+20487 1795746573.436065 <... restart_syscall resumed>) = 100
+20544 1795746573.436100 restart_syscall(<... resuming interrupted getpid ...>) = -1 EINTR (Interrupted system call)
+"""
+
+
+def test_a_wait_that_the_kernel_takes_up_again_counts_once() -> None:
+    calls = parse(STOPPED_AND_CONTINUED)
+
+    assert [one.name for one in calls] == ["poll", "kill", "kill", "kill"]
+    assert Window.of(calls).fds_handed_over() == 100
+
+
+def test_a_wait_in_one_line_is_taken_up_again_by_the_kernel_too() -> None:
+    polled = "poll([{fd=3, events=POLLIN}], 1, -1) = ? ERESTART_RESTARTBLOCK (Interrupted by signal)"
+    window = Window.of(parse(line(polled) + line("restart_syscall(<... resuming interrupted poll ...>) = 1")))
+
+    assert (window.total, window.fds_handed_over()) == (1, 1)
+
+
+def test_a_wait_that_the_program_takes_up_again_counts_each_time_as_what_it_was() -> None:
+    window = Window.of(parse(STOPPED_AND_CONTINUED + REPLAYED))
+
+    assert window.count("poll") == 4
+    assert window.count("restart_syscall") == 3
+    assert window.fds_handed_over() == 400  # of the second thread's too, which may have the first one's
+    assert any("which replays poll([{fd=3" in line for line in window.evidence({"poll"}))
+
+
+def test_a_restart_of_nothing_is_a_call_like_any_other() -> None:
+    window = Window.of(parse(line("restart_syscall(<... resuming interrupted read ...>) = -1 EINTR (...)")))
+
+    assert (window.total, window.fds_handed_over()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'write(3, "ERESTART_RESTARTBLOCK (Inter"..., 60) = 60',
+        'access("/= ? ERESTART_RESTARTBLOCK (Interrupted by signal)", F_OK) = -1 ENOENT (No such file or directory)',
+        "poll([{fd=3, events=POLLIN}], 1, -1) = ? ERESTARTNOHAND (To be restarted if no handler)",
+    ],
+)
+def test_no_text_of_a_program_makes_a_restart_the_kernels(text: str) -> None:
+    assert Window.of(parse(line(text) + line("restart_syscall(<... resuming interrupted x ...>) = 1"))).total == 2
+
+
+def test_a_call_that_was_written_in_two_parts_is_whole() -> None:
+    whole = next(one for one in parse(TRACE) if one.name == "clone")
+
+    assert whole.text.endswith("SIGCHLD, child_tidptr=0x7f4eaf372310) = 868")
+
+
+# --- many messages in one call ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "worth"),
+    [
+        ("sendmmsg(3, [{msg_hdr={msg_name=NULL, msg_namelen=0}, msg_len=2}, ...], 40, 0) = 40", 40),
+        ("recvmmsg(3, [{msg_hdr={msg_name=NULL, msg_namelen=0}, msg_len=2}], 64, MSG_DONTWAIT, NULL) = 1", 1),
+        ("recvmmsg(3, 0x7ffc1000, 64, MSG_DONTWAIT, NULL) = -1 EAGAIN (Resource temporarily unavailable)", 1),
+        ("sendmsg(3, {msg_name=NULL, msg_iov=[{iov_base=..., iov_len=6}], msg_iovlen=9}, 0) = 60", 1),
+        ('writev(5, [{iov_base="a", iov_len=1}, {iov_base="b", iov_len=1}], 2) = 2', 1),
+    ],
+)
+def test_messages_count_one_by_one_and_pieces_of_one_message_do_not(text: str, worth: int) -> None:
+    window = Window.of([call(text)])
+
+    assert (window.total, window.count(call(text).name)) == (worth, worth)
+    assert window.histogram() == [(call(text).name, worth)]
+
+
 # --- windows ------------------------------------------------------------------------------------------------------
 
 
