@@ -139,7 +139,7 @@ class _Reader:
     """Makes calls of lines, one after another.
 
     A wait that a signal interrupts ends in ERESTART_RESTARTBLOCK, and when the signal has no handler (SIGSTOP and
-    SIGCONT have none) the kernel lets the thread call restart_syscall(2): that is the same wait, which has been counted.
+    SIGCONT have none) the kernel lets the thread call restart_syscall(2): that is the same wait, and has been counted.
     What is armed then stays armed, so a program can call restart_syscall() itself at any time, and wait once more as it
     did. Each of those is a call.
     """
@@ -170,7 +170,7 @@ class _Reader:
             self._end(line, pid, place)
 
     def _end(self, line: str, pid: int, place: int | None) -> None:
-        """Note how a call ended with this line, or that it goes on. `place` is None for one that the kernel restarts."""
+        """Note how a call ended with this line, or that it goes on. `place` is None: the kernel has restarted it."""
         if line.endswith(_UNFINISHED):
             self._open[pid] = place
         elif line.endswith(_INTERRUPTED):
@@ -272,7 +272,9 @@ class Trace:
     def between_marks(self, first: str, last: str) -> Window | None:
         """The calls between two that name these paths, which no other call does. None until both are written."""
         self._refresh()
-        places = [[n for n, call in enumerate(self._reader.calls) if f'"{path}"' in call.text] for path in (first, last)]
+        places = [
+            [n for n, call in enumerate(self._reader.calls) if f'"{path}"' in call.text] for path in (first, last)
+        ]
         if not all(places):
             return None
         return Window.of(self._reader.calls[places[0][0] + 1 : places[1][-1]], prints=self._prints)
