@@ -408,13 +408,13 @@ class Submission:
     ) -> Iterator[Run]:
         """One function of the check's file, running in a fresh box: `scenario(student, room, *arguments)`.
 
-        self,
-        box: Box,
-        trace: tracer.Trace | None,
-        *,
-        marks: str,
-        scenario: Callable[..., Any],
-        answering: Callable[[Any], Any] | None = None,
+        Its source is shipped, so it stands alone. Arguments and result are what JSON can say; its return annotation is
+        the shape of the result: see `shapes`.
+
+        Args:
+            answering: what answers `room.ask(question)`. The type of its parameter is the declared shape of a question:
+                what does not fit comes from the program, which has crashed then. It may raise CheckFailed.
+            pass_fds: and the others, as those of `serve`.
         """
         with self._box(traced, inject, open_files, pass_fds) as (box, trace):
             yield self._started(box, trace, scenario, arguments, answering)
