@@ -136,7 +136,9 @@ class _Written(_Value):
     given: tuple[_FileName, ...] = ()
     entry: _Identifier
     forbidden: Forbidden = Forbidden()
-    allows: tuple[Literal["io_uring"], ...] = Field(default=(), description="What other exercises' boxes refuse.")
+    allows: tuple[Literal["io_uring", "locks", "mincore"], ...] = Field(
+        default=(), description="What other exercises' boxes refuse."
+    )
     sizes: dict[_Name, _Size] = {}
     checks: tuple[Check, ...] = Field(min_length=1)
 

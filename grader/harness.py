@@ -489,8 +489,8 @@ class Submission:
             # would refuse it before strace sees it.
             refused = [f"{call}:error=ENOSYS" for call in self.exercise.forbidden.calls if call.startswith("io_uring")]
             prefix = tracer.command(self.strace, trace.path, inject=[*inject, *refused])
-        refuse_io_uring = not prefix and "io_uring" not in self.exercise.allows
-        box = Box(self.wall, limits, tracer=prefix, pass_fds=fds, refuse_io_uring=refuse_io_uring)
+        allows = {*self.exercise.allows, *(["io_uring"] if prefix else [])}
+        box = Box(self.wall, limits, tracer=prefix, pass_fds=fds, allows=allows)
         try:
             with box:
                 self.on_box(box.outermost_pid)

@@ -158,7 +158,7 @@ def _try_the_wall(wall: Wall, limits: Limits) -> None:
 
 
 def _missing(wall: Wall, limits: Limits) -> dict[str, str] | Lost:
-    with Box(wall, limits, tracer=[], pass_fds=[], refuse_io_uring=True) as box:
+    with Box(wall, limits, tracer=[], pass_fds=[]) as box:
         import pytest  # noqa: F401 - needed soon, and a tenth of a second: it comes while the box starts
 
         try:

@@ -30,12 +30,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from grader import filter as call_filter
 from grader import inside, kernel
@@ -45,6 +45,10 @@ from grader.errors import GraderError
 # (adduser(8) ends at 59,999, systemd's dynamic users begin at 61,184) and exists in a container with 65,536 ids.
 _BOX_UIDS = range(60_100, 61_100)
 _OUTPUT_BYTES = 64 * 1024
+# Python 3.14 runs code that another process has written into its memory (PEP 768). The option is for an interpreter
+# that reads no environment, the variable for those that it starts; older ones know neither and say nothing.
+NO_REMOTE_DEBUG: Final = ("PYTHON_DISABLE_REMOTE_DEBUG", "1")
+NO_REMOTE_DEBUG_X: Final = "disable-remote-debug"
 _SEND_S = 30.0  # for a program that does not read; a busy machine is slow, but not as slow
 
 
@@ -183,6 +187,7 @@ def _options(wall: Wall, limits: Limits) -> list[str]:
     words += ["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv"]
     words += ["--setenv", "PATH", "/usr/bin:/bin", "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/tmp"]
     words += ["--setenv", "MALLOC_ARENA_MAX", "2"]  # malloc maps 64 MiB for the arena of each thread
+    words += ["--setenv", *NO_REMOTE_DEBUG]
     words += ["--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         top = Path("/", name)
@@ -246,7 +251,13 @@ class Box:
     """
 
     def __init__(
-        self, wall: Wall, limits: Limits, *, tracer: Sequence[str], pass_fds: Sequence[int], refuse_io_uring: bool
+        self,
+        wall: Wall,
+        limits: Limits,
+        *,
+        tracer: Sequence[str],
+        pass_fds: Sequence[int],
+        allows: Collection[str] = (),
     ) -> None:
         self._wall, self._limits = wall, limits
         self._near, far = socket.socketpair()
@@ -257,7 +268,7 @@ class Box:
         self._pidfd = self._first_pidfd = self._outermost_pidfd = -1
         try:
             with far:
-                command, fds = self._command(far.fileno(), tracer, refuse_io_uring)
+                command, fds = self._command(far.fileno(), tracer, frozenset(allows))
                 self._process = self._start(command, [*fds, *pass_fds, far.fileno()], pinned=bool(tracer))
             self.outermost_pid = self._process.pid
             self._outermost_pidfd = os.pidfd_open(self.outermost_pid)
@@ -271,15 +282,15 @@ class Box:
         self._drain = threading.Thread(target=self._output.drain, args=(self._process.stdout,), daemon=True)
         self._drain.start()
 
-    def _command(self, channel: int, tracer: Sequence[str], refuse_io_uring: bool) -> tuple[list[str], list[int]]:
-        python = [str(base_interpreter()), "-I", "-B", "-u"]
+    def _command(self, channel: int, tracer: Sequence[str], allows: frozenset[str]) -> tuple[list[str], list[int]]:
+        python = [str(base_interpreter()), "-I", "-X", NO_REMOTE_DEBUG_X, "-B", "-u"]
         if not self._wall.boxed:
             return [*tracer, *python, str(self._wall.staging / "inside.py"), str(channel)], []
         library = call_filter.libseccomp()
         if library is None:
             raise GraderError("libseccomp.so.2 is missing: `sudo apt-get install -y libseccomp2`.")
         bpf = self._scratch_file()
-        call_filter.write_filter(library, bpf, refuse_io_uring=refuse_io_uring)
+        bpf.write(call_filter.program(library, allows=allows))
         bpf.seek(0)
         options = self._scratch_file()
         words = [*_options(self._wall, self._limits), "--seccomp", str(bpf.fileno())]
