@@ -182,8 +182,9 @@ class Client:
         wait_for(lambda seconds: poller.poll(seconds * 1000), self._watch)
 
     def half_close(self) -> None:
-        """Say that no more requests come; replies are still read."""
-        self.sock.shutdown(socket.SHUT_WR)
+        """Say that no more requests come; replies are still read. That the other end has gone is found by who reads."""
+        with suppress(OSError):  # ENOTCONN, behind a reset
+            self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self.sock.close()

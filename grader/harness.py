@@ -109,7 +109,7 @@ class Server(Program):
 
     def signal(self, number: int) -> None:
         """A signal to the main process. Behind SIGTERM its return is no accident: see `has_returned`, `returned`."""
-        self._alive(lambda _pid: self._box.send_signal(number))
+        super().signal(number)
         if number == signal.SIGTERM:
             self._told_to_stop, self._goes_on = True, f"{self._entry} returns when it gets SIGTERM"
 
@@ -213,13 +213,13 @@ class Run(Program):
         """Wait for the scenario's pause of that name; it goes on if it pauses now.
 
         Raises:
-            CheckFailed: it raises, ends, sleeps for ever or never gets there.
-            GraderError: it pauses elsewhere, or is over: the check and its scenario do not agree.
+            CheckFailed: it raises, ends, sleeps for ever, never gets there, or says something else: a check whose own
+                scenario does finds its reference crashed.
         """
-        self.go()
-        message = self._next()
+        message = self._to_the_next()
         if message.get("paused") != label:
-            raise GraderError(f"A check waits for the pause {label!r} of its scenario, which says {list(message)}.")
+            seen = f"it pauses at {message['paused'][:80]!r}" if self._paused else self._unasked(message).seen
+            raise Crashed(expected=f"the scenario pauses at {label!r}", seen=seen)
 
     def go(self) -> None:
         """Let a scenario that pauses go on."""
@@ -231,6 +231,7 @@ class Run(Program):
         try:
             self._box.send(message)
         except BoxEnded as error:
+            self.check_alive()  # what it has said before it ended tells more
             raise Crashed(
                 expected=self._goes_on, seen=f"{error}: {self._box.ended_by()}", evidence=last_lines(self._box.output())
             ) from error
@@ -253,7 +254,7 @@ class Run(Program):
         """What the scenario says next: a pause, or its value. What it asks meanwhile is answered."""
         while "ask" in (message := self._message()) and self._answering is not None:
             self._answer(message["ask"], self._answering)
-        self._paused = "paused" in message
+        self._paused = isinstance(message.get("paused"), str)
         if "problem" in message:
             raise problem(message["problem"], "it raised", self._goes_on)
         if not self._paused and "value" not in message:

@@ -114,7 +114,7 @@ class Program:
         if self._silent_from_cpu_s is None:
             self._silent_from_cpu_s = self._cpu_s()
         with contextlib.suppress(vitals.Gone):
-            pulse = tuple(vitals.pulse(pid) for pid in self.processes())
+            pulse = tuple(vitals.pulse(pid) for pid in self._living())
             now_s = time.monotonic()
             if pulse != self._pulse or not all(beat.sleeping for beat in pulse):
                 self._pulse, self._pulse_since_s = pulse, now_s
@@ -182,7 +182,7 @@ class Program:
             self.check_alive()
             with contextlib.suppress(vitals.Gone):
                 now = self.trace.size_bytes if self.trace else 0
-                asleep = all(vitals.pulse(pid).sleeping for pid in self.processes())
+                asleep = all(vitals.pulse(pid).sleeping for pid in self._living())
                 restless += asleep and now != size
                 still, size = (still + 1 if asleep and now == size else 0), now
             if waiting != (waiting := self._waiting()):
@@ -209,7 +209,7 @@ class Program:
         """Of all processes that it has now, and of its tracer, whom a program that goes round in circles keeps busy."""
         used_s = 0.0
         with contextlib.suppress(vitals.Gone):
-            for pid in (*self.processes(), *([self._box.outermost_pid] if self.trace else [])):
+            for pid in (*self._living(), *([self._box.outermost_pid] if self.trace else [])):
                 used_s += vitals.cpu_s(pid)
         return used_s
 
@@ -265,6 +265,10 @@ class Program:
     def rss_bytes(self) -> int:
         return self._alive(vitals.rss_bytes)
 
+    def mappings(self, name: str) -> int:
+        """How many mappings with this name it has now."""
+        return self._alive(lambda pid: vitals.mappings(pid, name))
+
     def switches(self) -> int:
         """How often the threads that it has now have gone to sleep so far."""
         return self._alive(vitals.switches)
@@ -281,8 +285,15 @@ class Program:
         """All living processes of the program, the main one first, orphans too; as the host numbers them.
 
         Raises:
-            vitals.Gone: all have ended.
+            CheckFailed: all have ended.
         """
+        try:
+            return self._living()
+        except vitals.Gone:
+            self.check_alive()
+            raise
+
+    def _living(self) -> tuple[int, ...]:
         if self._box.first_pid:
             others = vitals.children(self._box.first_pid)
         else:  # bare: an orphan is the judge's child, in the session that the box was started in, perhaps by strace
@@ -300,9 +311,13 @@ class Program:
             return look(self.pid)
         except (vitals.Gone, ProcessLookupError) as gone:
             self.check_alive()
-            raise Crashed(expected=self._goes_on, seen=str(gone)) from gone
+            raise Crashed(expected=self._goes_on, seen=f"process {self.pid} has ended") from gone
 
     # --- interfering
+
+    def signal(self, number: int) -> None:
+        """A signal to the main process."""
+        self._alive(lambda _pid: self._box.send_signal(number))
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
@@ -361,10 +376,10 @@ def problem(found: Any, what: str, expected: str) -> CheckFailed:
     """What a box says went wrong, as the failure that it is. The words come from a stranger."""
     if not isinstance(found, dict):
         return Crashed(expected=expected, seen="the program garbled its last words")
-    kind, text = found.get("kind"), str(found.get("text", ""))
-    rows = found.get("trace", [])
-    trace = [str(row) for row in rows[:12]] if isinstance(rows, list) else []
-    match kind:
+    text, rows = found.get("text"), found.get("trace")
+    text = text if isinstance(text, str) else ""
+    trace = [row for row in rows if isinstance(row, str)][:12] if isinstance(rows, list) else []
+    match found.get("kind"):
         case "forbidden":
             return ForbiddenUse(expected="a solution without it", seen=text, evidence=trace)
         case "missing":

@@ -531,8 +531,8 @@ class Box:
 
 
 def _parent_pid(pid: int) -> int:
-    status = Path("/proc", str(pid), "status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("PPid:"))
+    status = Path("/proc", str(pid), "status").read_bytes()  # the name in it need be no text
+    return next(int(line.split()[1]) for line in status.split(b"\n") if line.startswith(b"PPid:"))
 
 
 def _no_constants(name: str) -> float:

@@ -12,20 +12,24 @@ from typing import TypeVar
 
 import psutil
 
-from grader.failures import Unmeasured
+from grader.failures import Crashed, Unmeasured
 
 _T = TypeVar("_T")
 
 
-class Gone(Exception):
-    """The process ended before it could be looked at."""
+class Gone(Crashed):
+    """The process ended before it could be looked at. Nobody but the program ends it, so that is an outcome."""
+
+    @classmethod
+    def of(cls, pid: int) -> "Gone":
+        return cls(expected="the program goes on", seen=f"process {pid} has ended")
 
 
 def _look(pid: int, read: Callable[[psutil.Process], _T]) -> _T:
     try:
         return read(psutil.Process(pid))
     except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError) as error:
-        raise Gone(f"process {pid} has ended") from error
+        raise Gone.of(pid) from error
     except psutil.AccessDenied as error:
         raise Unmeasured(f"This machine does not let process {pid} be looked at: {error}.") from error
 
@@ -41,6 +45,15 @@ def open_fds(pid: int) -> int:
 def rss_bytes(pid: int) -> int:
     """Resident memory. Does not contain the kernel's share: some 8 kB for both ends of a TCP connection."""
     return _look(pid, lambda process: int(process.memory_info().rss))
+
+
+def mappings(pid: int, name: str) -> int:
+    """How many of its mappings have this in their name: proc(5), maps. Names are bytes, as long as paths can be."""
+    try:
+        with Path("/proc", str(pid), "maps").open("rb") as file:
+            return sum(name.encode() in line for line in file)
+    except OSError as error:
+        raise Gone.of(pid) from error
 
 
 def children(pid: int) -> tuple[int, ...]:
@@ -65,7 +78,7 @@ def _children_of(process: psutil.Process) -> list[int]:
     """The kernel's own list, where it keeps one (proc(5), CONFIG_PROC_CHILDREN); psutil walks through all of /proc."""
     try:
         tasks = list(Path("/proc", str(process.pid), "task").iterdir())
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+        return [int(child) for task in tasks for child in _text(task / "children").split()]
     except OSError:
         return [child.pid for child in process.children()]
 
@@ -75,7 +88,7 @@ def session(pid: int) -> int:
     try:
         return os.getsid(pid)
     except ProcessLookupError as error:
-        raise Gone(f"process {pid} has ended") from error
+        raise Gone.of(pid) from error
 
 
 def inner_pid(pid: int) -> int:
@@ -100,7 +113,7 @@ def cpu_s(pid: int) -> float:
     try:
         return time.clock_gettime(~pid << 3 | 2)
     except OSError as error:
-        raise Gone(f"process {pid} has ended") from error
+        raise Gone.of(pid) from error
 
 
 def is_stopped(pid: int) -> bool:
@@ -133,7 +146,7 @@ def _tasks(pid: int, *names: str) -> list[tuple[str, ...]]:
     try:
         folders = list(Path("/proc", str(pid), "task").iterdir())
     except OSError as error:
-        raise Gone(f"process {pid} has ended") from error
+        raise Gone.of(pid) from error
     found = [fields for folder in folders for fields in _status(folder, *names)]
     _first(found, pid)
     return found
@@ -142,16 +155,23 @@ def _tasks(pid: int, *names: str) -> list[tuple[str, ...]]:
 def _status(folder: Path, *names: str) -> list[tuple[str, ...]]:
     """Fields of one status file, as a list of one; empty when the task has ended meanwhile."""
     try:
-        lines = (folder / "status").read_text().splitlines()
+        lines = _text(folder / "status").split("\n")
     except OSError:
         return []
     fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     return [tuple(fields[name] for name in names)]
 
 
+def _text(file: Path) -> str:
+    """A file of /proc. A program chooses its own name and those of its threads, of any bytes but the newline: they need
+    be no text, and may hold what Python takes for the end of a line.
+    """
+    return file.read_bytes().decode("utf-8", "replace")
+
+
 def _first(found: list[tuple[str, ...]], pid: int) -> tuple[str, ...]:
     if not found:
-        raise Gone(f"process {pid} has ended")
+        raise Gone.of(pid)
     return found[0]
 
 
@@ -184,7 +204,7 @@ _WAITS = {
 def waits_in(pid: int) -> str | None:
     """What a sleeping process waits in, when the kernel tells."""
     try:
-        function = Path("/proc", str(pid), "wchan").read_text()
+        function = _text(Path("/proc", str(pid), "wchan"))
     except OSError:
         return None
     return _WAITS.get(function.partition(".")[0])  # a compiler's copy is called poll_schedule_timeout.constprop.0

@@ -11,7 +11,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -654,19 +653,15 @@ def test_leak(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random
         told_as(f"{rounds} rings one after another, a file of {len(data):,} bytes through each"),
     ):
         run.until("few")
-        before = (run.open_fds(), ring_mappings(run.pid), run.rss_bytes())
+        before = (run.open_fds(), run.mappings("[io_uring]"), run.rss_bytes())
         run.until("many")
-        after = (run.open_fds(), ring_mappings(run.pid), run.rss_bytes())
+        after = (run.open_fds(), run.mappings("[io_uring]"), run.rss_bytes())
         total = run.result()
     demand(total == rounds * len(data), f"{rounds * len(data):,} bytes, read through {rounds} rings", f"{total:,}")
     fds, mappings, memory = (max(0, b - a) for a, b in zip(before, after, strict=True))
     budget.at_most("fds_left", fds)
     budget.at_most("mappings_left", mappings)
     budget.at_most("bytes_left_per_ring", memory / rounds)
-
-
-def ring_mappings(pid: int) -> int:
-    return Path(f"/proc/{pid}/maps").read_text().count("[io_uring]")
 
 
 # --- words --------------------------------------------------------------------------------------------------------

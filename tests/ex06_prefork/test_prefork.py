@@ -60,13 +60,18 @@ def ask(server: Server, rng: Random) -> int:
 def answered_by(server: Server, client: Client, nonce: bytes) -> int:
     got = all_from(server, client, "a reply that ends in a newline, and then the end of the connection")
     pid, _, rest = got.partition(b" ")
-    if not pid.isdigit() or rest != nonce + b"\n":
+    if not is_number(pid) or rest != nonce + b"\n":
         example = b"12 " + nonce + b"\n"
         raise CheckFailed(
             expected=f"handler(line) and a newline: {shown(example)}, if 12 is the worker's os.getpid()",
             seen=shown(got),
         )
     return int(pid)
+
+
+def is_number(word: bytes) -> bool:
+    """Whether it may be a process's number: what a program says can have more digits than Python makes a number of."""
+    return word.isdigit() and len(word) <= 10
 
 
 def all_from(program: Program, client: Client, expected: str) -> bytes:
@@ -130,7 +135,10 @@ class Meeting:
             client.send(b"meet %d %d %s\n" % (*self.pass_fds, nonce))
 
         def come() -> int:
-            self.processes += map(int, self._arrivals.read().split())
+            words = self._arrivals.read().split()
+            if others := [word for word in words if not is_number(word)]:  # the handler writes nothing else
+                raise Crashed(expected="requests in their handlers", seen=f"the program says {shown(others[0])}")
+            self.processes += map(int, words)
             return len(self.processes) - before
 
         wait_until(
@@ -352,6 +360,8 @@ def test_crash(submission: Submission, budget: Budgets, sizes: Sizes, rng: Rando
     workers = sizes["workers"]
     with Meeting(rng) as meeting, started(submission, workers, meeting=meeting) as server:
         before = set(workers_of(server))
+        if not before:  # they were there a moment ago
+            raise CheckFailed(expected=f"{workers} worker processes that go on", seen="all have ended")
         victim = rng.choice(sorted(before))
         for generation in ("a worker has been killed", "its replacement has been killed, too"):
             before.discard(victim)
@@ -363,7 +373,7 @@ def test_crash(submission: Submission, budget: Budgets, sizes: Sizes, rng: Rando
                 raise CheckFailed(
                     expected=f"the other {workers - 1} workers go on", seen=f"{len(gone)} of them were replaced, too"
                 )
-            victim = next(pid for pid in now if pid not in before)
+            victim = next((pid for pid in now if pid not in before), victim)  # it may have ended since
         all_at_once(server, meeting, workers)
 
 
@@ -567,7 +577,7 @@ def test_sentinel(submission: Submission, budget: Budgets, sizes: Sizes) -> None
         budget.at_most("forks_too_many", forks_beyond(run, workers))
         with contextlib.closing(Client(listener.getsockname(), run.watch)) as client:
             client.ask(b"is there anybody?", b"is there anybody?")
-        os.kill(run.pid, signal.SIGTERM)
+        run.signal(signal.SIGTERM)
         run.result()
         if strays := len(left.read()):
             raise CheckFailed(

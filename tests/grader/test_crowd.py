@@ -489,6 +489,21 @@ def test_a_crowd_is_gone_at_the_end_of_its_block_whatever_happens_in_it() -> Non
         assert list(crowd) == []
 
 
+def test_whoever_half_closes_a_connection_that_is_reset_reads_its_end() -> None:
+    def resets(connection: socket.socket) -> None:
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with client_of(resets) as client:
+        client.send(b"x")
+        while client.feed():  # until the reset has come
+            client._wait(select.POLLIN)
+        client.half_close()
+
+        with pytest.raises(CheckFailed, match="the connection was closed after b''"):
+            client.read_line()
+
+
 def test_a_half_closed_connection_still_gets_its_replies() -> None:
     def after_the_end(connection: socket.socket) -> None:
         data = b""

@@ -177,6 +177,7 @@ def test_whatever_a_box_calls_a_problem_is_a_failure_in_words(found: Any) -> Non
         ({"kind": "forbidden", "text": "asyncio is not allowed"}, ForbiddenUse, "asyncio is not allowed"),
         ({"kind": "missing", "text": "no function serve"}, CheckFailed, "no function serve"),
         ({"kind": ["raised"]}, Crashed, "serve raised "),
+        ({"kind": {}, "text": [[["deep"]]], "trace": [1, ["x"], "tiny.py:1"]}, Crashed, "serve raised "),
         (None, Crashed, "the program garbled its last words"),
         ([1], Crashed, "the program garbled its last words"),
     ],

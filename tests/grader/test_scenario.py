@@ -79,7 +79,7 @@ def waits_for(wall: Wall, source: str) -> list[Any]:
     [
         pytest.param(
             "return 1",
-            ["GraderError", "A check waits for the pause 'held' of its scenario, which says ['value']."],
+            ["Crashed", "the scenario pauses at 'held'", "the program says 'value'", []],
             id="it is over",
         ),
         pytest.param(

@@ -124,6 +124,33 @@ def test_children_are_all_descendants_but_no_zombies() -> None:
     assert child_of_it != grandchild
 
 
+NO_TEXT = r"""
+import ctypes, mmap, os, tempfile, threading
+named = ctypes.CDLL(None).prctl
+with tempfile.TemporaryDirectory() as folder:
+    with open(os.fsencode(folder) + b"/ring \xff\x85\xfe", "wb+") as file:
+        file.truncate(4096)
+        mapped = [mmap.mmap(file.fileno(), 4096) for _ in range(3)]
+        def helper():
+            named(15, b"\xff\x0bPPid:\t1\r", 0, 0, 0)
+            ready()
+            next()
+        named(15, b"\xfe\rState:\tZ\x85", 0, 0, 0)
+        threading.Thread(target=helper).start()
+        next()
+"""
+
+
+def test_names_that_are_no_text_hide_nothing() -> None:
+    with child(NO_TEXT) as process:
+        wait_until(lambda: vitals.pulse(process.pid).sleeping)
+
+        assert [vitals.mappings(process.pid, name) for name in ("/ring ", "no such")] == [3, 0]
+        assert vitals.inner_pid(process.pid) == process.pid
+        assert vitals.switches(process.pid) > 0
+        assert vitals.threads(process.pid) == 2
+
+
 @pytest.mark.parametrize("look", EVERY_LOOK, ids=lambda look: str(look.__name__))
 def test_a_process_that_has_ended_is_gone(look: Callable[[int], object]) -> None:
     with subprocess.Popen(["true"]) as process:
