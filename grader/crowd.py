@@ -130,6 +130,19 @@ class Client:
             self._more(expected)
         return line
 
+    def read_line_or_end(self, expected: str = "a reply") -> bytes:
+        """The next line, without its newline; of a connection that ends before one, what came until then."""
+        while (line := self.line_ready()) is None:
+            open_ = self.feed()
+            if b"\n" in self._got:
+                continue
+            if not open_:
+                line = bytes(self._got)
+                self._got.clear()
+                break
+            self._wait_for_more(expected)
+        return line
+
     def read_exactly(self, size_bytes: int) -> bytes:
         while len(self._got) < size_bytes:
             self._more(f"{size_bytes:,} bytes of replies")
@@ -140,10 +153,7 @@ class Client:
     def read_until_closed(self, expected: str = "the end of the connection") -> bytes:
         """Everything up to the end; a reset is an end too."""
         while self.feed():
-            try:
-                self._wait(select.POLLIN)
-            except CheckFailed as failure:
-                raise self._in_words(failure, expected) from failure
+            self._wait_for_more(expected)
         data = bytes(self._got)
         self._got.clear()
         return data
@@ -167,10 +177,13 @@ class Client:
         if not self.feed() and len(self._got) == before:
             raise CheckFailed(expected=expected, seen=f"the connection was closed after {shown(bytes(self._got))}")
         if len(self._got) == before:
-            try:
-                self._wait(select.POLLIN)
-            except CheckFailed as failure:
-                raise self._in_words(failure, expected) from failure
+            self._wait_for_more(expected)
+
+    def _wait_for_more(self, expected: str) -> None:
+        try:
+            self._wait(select.POLLIN)
+        except CheckFailed as failure:
+            raise self._in_words(failure, expected) from failure
 
     def _in_words(self, failure: CheckFailed, expected: str) -> CheckFailed:
         got = f" after {shown(bytes(self._got))}" if self._got else ""

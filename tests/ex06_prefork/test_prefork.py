@@ -50,7 +50,7 @@ def answer(line: bytes) -> bytes:
 
 
 def ask(server: Server, rng: Random) -> int:
-    """One request, from connect to the end of its connection; the number of the process that answered it."""
+    """One request; the number of the process that answered it."""
     nonce = b"%016x" % rng.getrandbits(64)
     with server.client() as client:
         client.send(b"say " + nonce + b"\n")
@@ -58,14 +58,12 @@ def ask(server: Server, rng: Random) -> int:
 
 
 def answered_by(server: Server, client: Client, nonce: bytes) -> int:
-    got = all_from(server, client, "a reply that ends in a newline, and then the end of the connection")
-    pid, _, rest = got.partition(b" ")
-    if not is_number(pid) or rest != nonce + b"\n":
-        example = b"12 " + nonce + b"\n"
-        raise CheckFailed(
-            expected=f"handler(line) and a newline: {shown(example)}, if 12 is the worker's os.getpid()",
-            seen=shown(got),
-        )
+    """Who answered, whatever the form of the reply is, and whatever becomes of the connection: `reply` tells."""
+    with in_vain_tells_what_they_do(server, client):
+        got = client.read_line_or_end("a reply")
+    pid, *rest = got.split() or [b""]
+    if not is_number(pid) or rest != [nonce]:
+        raise CheckFailed(expected=f"handler(line): {shown(b'12 ' + nonce)}, if 12 is its os.getpid()", seen=shown(got))
     return int(pid)
 
 
@@ -76,14 +74,20 @@ def is_number(word: bytes) -> bool:
 
 def all_from(program: Program, client: Client, expected: str) -> bytes:
     """Everything that this client is sent, up to the end of its connection."""
-    try:
+    with in_vain_tells_what_they_do(program, client):
         return client.read_until_closed(expected)
+
+
+@contextlib.contextmanager
+def in_vain_tells_what_they_do(program: Program, client: Client) -> Iterator[None]:
+    try:
+        yield
     except Crashed:
         raise
     except CheckFailed as failure:
         got = failure.seen.partition(" after ")[2] or "nothing"
         seen = f"{got}, and the connection stays open{what_they_do(program)}"
-        raise CheckFailed(expected=expected, seen=seen, evidence=program.printed()) from failure
+        raise CheckFailed(expected=failure.expected, seen=seen, evidence=program.printed()) from failure
 
 
 class Pipe:
@@ -127,7 +131,7 @@ class Meeting:
     def pass_fds(self) -> Sequence[int]:
         return self._arrivals.writing, self._waiting
 
-    def hold(self, server: Server, clients: Sequence[Client]) -> list[bytes]:
+    def hold(self, program: Program, clients: Sequence[Client]) -> list[bytes]:
         """One request for each client; returns their nonces when all are in their handlers."""
         before = len(self.processes)
         nonces = [b"%016x" % self._rng.getrandbits(64) for _ in clients]
@@ -142,10 +146,10 @@ class Meeting:
             return len(self.processes) - before
 
         wait_until(
-            server,
+            program,
             lambda: come() >= len(clients),
             expected=f"{plural(len(clients), 'request')} in their handlers at once",
-            seen=lambda: f"{come()}; the others wait until these have ended{what_they_do(server)}",
+            seen=lambda: f"{come()}; the others wait until these have ended{what_they_do(program)}",
         )
         return nonces
 
@@ -176,10 +180,16 @@ def started(
     traced: bool = False,
     strays: bool = True,
 ) -> Iterator[Server]:
-    """A master that has forked all its workers."""
+    """A master that has forked its workers: how many is a question of `workers` alone."""
     fds = meeting.pass_fds if meeting else ()
     with submission.serve(answer, arguments=[workers], pass_fds=fds, traced=traced, strays=strays) as server:
-        until_complete(server, workers, "forked by the master before the first request")
+        wait_until(
+            server,
+            lambda: bool(workers_of(server)),
+            expected=f"{workers} worker processes, forked by the master before the first request",
+            seen=lambda: how_many(server),
+        )
+        server.settle()
         yield server
 
 
@@ -196,23 +206,24 @@ def until_complete(program: Program, workers: int, when: str) -> None:
     """Wait for exactly so many workers, and until they wait for clients: a young one may miss a signal."""
     expected = f"{workers} worker processes, {when}"
 
-    def seen() -> str:
-        found = f"{len(workers_of(program))} of them"
-        if zombies := program.zombies():
-            found += f", and {plural(zombies, 'zombie')}"
-        if (threads := program.threads()) > 1:
-            found += f", and {threads} threads in the master"
-        return found + what_they_do(program)
-
     def complete() -> bool:
         return len(workers_of(program)) == workers
 
     for _ in range(5):  # one that is about to end may have been counted, or one more be forked in a moment
-        wait_until(program, complete, expected=expected, seen=seen)
+        wait_until(program, complete, expected=expected, seen=lambda: how_many(program))
         program.settle()
         if complete():
             return
-    raise CheckFailed(expected=expected, seen=seen(), evidence=program.printed())
+    raise CheckFailed(expected=expected, seen=how_many(program), evidence=program.printed())
+
+
+def how_many(program: Program) -> str:
+    found = f"{len(workers_of(program))} of them"
+    if zombies := program.zombies():
+        found += f", and {plural(zombies, 'zombie')}"
+    if (threads := program.threads()) > 1:
+        found += f", and {threads} threads in the master"
+    return found + what_they_do(program)
 
 
 def least_zombies(server: Server) -> int:
@@ -272,9 +283,46 @@ def test_distinct(submission: Submission, sizes: Sizes, rng: Random) -> None:
             if pid not in known:
                 who = "the master itself" if pid in master else "a process that was not there before"
                 raise CheckFailed(
-                    expected=f"replies from the {workers} workers, and from nobody else",
+                    expected="replies from the workers that the master has forked, and from nobody else",
                     seen=f"request {asked} is answered by {who}",
                 )
+
+
+def test_reply(submission: Submission, sizes: Sizes, rng: Random) -> None:
+    with started(submission, sizes["workers"]) as server:
+        for _ in range(3):
+            nonce = b"%016x" % rng.getrandbits(64)
+            with server.client() as client:
+                client.send(b"say " + nonce + b"\n")
+                got = all_from(server, client, "a reply that ends in a newline, and then the end of the connection")
+            pid, _, rest = got.partition(b" ")
+            if not is_number(pid) or rest != nonce + b"\n":
+                example = shown(b"12 " + nonce + b"\n")
+                expected = f"handler(line) and a newline: {example}, if 12 is the worker's os.getpid()"
+                raise CheckFailed(expected=expected, seen=shown(got))
+
+
+def test_workers(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+    workers = sizes["workers"]
+    with started(submission, workers, traced=True) as server:
+        until_complete(server, workers, "forked by the master before the first request")
+        budget.at_most("forks_too_many", beyond(workers, masters(server, CLONE_CALLS)))
+        if listens := masters(server, ["listen"]):
+            raise CheckFailed(expected="lsock as it is: it listens already", seen="listen(), again", evidence=listens)
+
+
+def masters(program: Program, names: Sequence[str]) -> list[str] | None:
+    """The master's calls of these names so far, from its first line on; None where nothing can be traced."""
+    if program.trace is None:
+        return None
+    calls = program.trace.between(0.0, now_s()).calls
+    return [call.text for call in calls if call.pid == program.pid and call.name in names]
+
+
+def beyond(allowed: int, calls: Sequence[str] | None) -> Count:
+    if calls is None:
+        return Count(value=None)
+    return Count(value=max(0, len(calls) - allowed), evidence=tuple(calls))
 
 
 def test_parallel(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -362,16 +410,17 @@ def test_crash(submission: Submission, budget: Budgets, sizes: Sizes, rng: Rando
         before = set(workers_of(server))
         if not before:  # they were there a moment ago
             raise CheckFailed(expected=f"{workers} worker processes that go on", seen="all have ended")
+        count = len(before)
         victim = rng.choice(sorted(before))
         for generation in ("a worker has been killed", "its replacement has been killed, too"):
             before.discard(victim)
             kill(server, [victim])
             budget.at_most("zombies", least_zombies(server))
-            until_complete(server, workers, f"again, when {generation}")
+            until_complete(server, count, f"again, when {generation}")
             now = workers_of(server)
             if gone := before.difference(now):
                 raise CheckFailed(
-                    expected=f"the other {workers - 1} workers go on", seen=f"{len(gone)} of them were replaced, too"
+                    expected=f"the other {count - 1} workers go on", seen=f"{len(gone)} of them were replaced, too"
                 )
             victim = next((pid for pid in now if pid not in before), victim)  # it may have ended since
         all_at_once(server, meeting, workers)
@@ -387,16 +436,18 @@ def kill(server: Server, victims: Sequence[int]) -> None:
 def test_masscrash(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
     workers = sizes["workers"]
     with Meeting(rng) as meeting, started(submission, workers, meeting=meeting) as server:
+        count = len(workers_of(server))
         with server.stopped():
             kill(server, workers_of(server))
         budget.at_most("zombies_after_masscrash", least_zombies(server))
-        until_complete(server, workers, f"again, when all {workers} have been killed while the master stood still")
+        until_complete(server, count, f"again, when all {count} have been killed while the master stood still")
         all_at_once(server, meeting, workers)
 
 
 def test_crash_request(submission: Submission, sizes: Sizes, rng: Random) -> None:
     workers = sizes["workers"]
     with Meeting(rng) as meeting, started(submission, workers, meeting=meeting) as server:
+        before = workers_of(server)
         with server.client() as unlucky, server.client() as lucky:
             meeting.hold(server, [unlucky])
             victim = worker_of(server, meeting)
@@ -405,13 +456,14 @@ def test_crash_request(submission: Submission, sizes: Sizes, rng: Random) -> Non
             nothing_for(server, unlucky, "was killed")
             meeting.let_go(1)
             answered_by(server, lucky, nonce)
-        until_complete(server, workers, "again, when one has been killed in a request")
-        before = workers_of(server)
-        with server.client() as unlucky:
-            unlucky.send(b"die %d\n" % rng.randint(1, 100))
-            nothing_for(server, unlucky, "ended")
-        server.wait_until(lambda: workers_of(server) != before)
-        until_complete(server, workers, "again, when one has ended with an exit status in a request")
+        until_complete(server, len(before), "again, when one has been killed in a request")
+        for status in (0, rng.randint(1, 100)):
+            before = workers_of(server)
+            with server.client() as unlucky:
+                unlucky.send(b"die %d\n" % status)
+                nothing_for(server, unlucky, f"ended with exit status {status}")
+            server.wait_until(lambda before=before: workers_of(server) != before)
+            until_complete(server, len(before), f"again, when one has ended with exit status {status} in a request")
         all_at_once(server, meeting, workers)
 
 
@@ -459,11 +511,12 @@ def test_stop(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random
                 answered_by(server, client, nonce)
         ended(server, budget)
     with Meeting(rng) as meeting, started(submission, workers, meeting=meeting, strays=False) as server:
+        count = len(workers_of(server))
         with server.client() as client:
             meeting.hold(server, [client])
             try:
                 kill(server, [worker_of(server, meeting)])
-                until_complete(server, workers, "again")
+                until_complete(server, count, "again")
             except Crashed:
                 return  # `crash` tells, and this too:
             except CheckFailed:
@@ -545,51 +598,51 @@ def between_sentinels(student: Any, room: Any, listener: int, workers: int, leav
     import socket
 
     def echo(line: bytes) -> bytes:
+        if line.startswith(b"meet "):
+            _, arrivals, waiting, _ = line.split(b" ")
+            os.write(int(arrivals), b"%d\n" % os.getpid())
+            os.read(int(waiting), 1)
         return line
 
-    master, how = os.getpid(), b"!"
+    master = os.getpid()
     try:
         student.serve_prefork(socket.socket(fileno=listener), echo, workers)
-    except SystemExit:
-        how = b""  # sys.exit() ends a worker as well as os._exit() does, unless its caller minds
     finally:
         if os.getpid() != master:
-            os.write(leaving, how)
+            os.write(leaving, b"!")
             os._exit(0)
     return True
 
 
-def test_sentinel(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def test_sentinel(submission: Submission, sizes: Sizes, rng: Random) -> None:
     workers = sizes["workers"]
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        Pipe() as left,
-        submission.running(
-            between_sentinels,
-            listener.fileno(),
-            workers,
-            left.writing,
-            pass_fds=[listener.fileno(), left.writing],
-            traced=True,
-        ) as run,
-    ):
-        until_complete(run, workers, "forked by the master before the first request")
-        budget.at_most("forks_too_many", forks_beyond(run, workers))
-        with contextlib.closing(Client(listener.getsockname(), run.watch)) as client:
-            client.ask(b"is there anybody?", b"is there anybody?")
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        left, meeting = stack.enter_context(Pipe()), stack.enter_context(Meeting(rng))
+        arguments = listener.fileno(), workers, left.writing
+        fds = [listener.fileno(), left.writing, *meeting.pass_fds]
+        run = stack.enter_context(submission.running(between_sentinels, *arguments, pass_fds=fds))
+        wait_until(run, lambda: bool(workers_of(run)), expected=f"{workers} workers", seen=lambda: how_many(run))
+        run.settle()
+
+        def client() -> contextlib.closing[Client]:
+            return contextlib.closing(Client(listener.getsockname(), run.watch))
+
+        with client() as polite, client() as in_mid_line, client() as in_its_handler:
+            polite.send(b"is there anybody?\n")
+            polite.check(b"is there anybody?", b"is there anybody?", polite.read_line_or_end())
+            in_mid_line.send(b"no newline comes")
+            run.settle()
+            in_mid_line.reset()
+            meeting.hold(run, [in_its_handler])
+            in_its_handler.reset()
+            meeting.let_go(1)
+            run.settle()
         run.signal(signal.SIGTERM)
         run.result()
         if strays := len(left.read()):
             raise CheckFailed(
-                expected="only the master comes out of serve_prefork",
+                expected="only the master comes out of serve_prefork, also when a client resets its connection before "
+                "the newline or before the reply",
                 seen=f"{plural(strays, 'worker')} went on in the code behind it, or in its caller's `finally`",
             )
-
-
-def forks_beyond(program: Program, workers: int) -> Count:
-    """Forks of the master so far, from its first line on, less those that it needs."""
-    if program.trace is None:
-        return Count(value=None)
-    calls = [call for call in program.trace.between(0.0, now_s()).calls if call.pid == program.pid]
-    forks = [call.text for call in calls if call.name in CLONE_CALLS]
-    return Count(value=max(0, len(forks) - workers), evidence=tuple(forks))
