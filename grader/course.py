@@ -100,6 +100,15 @@ class Budget(_Value):
     why: Text = Field(description="Why the limit stands where it stands.")
 
 
+class Watch(_Value):
+    """Calls that are looked for in every box of the exercise, whichever check's it is."""
+
+    calls: tuple[_Name, ...] = Field(min_length=1)
+    having: _Filled | None = Field(default=None, description="Only those whose line in the trace holds this text.")
+    most: int = Field(default=0, ge=0, description="So many in one box are right.")
+    rule: Text = Field(description="What every run keeps to.")
+
+
 class Check(_Value):
     """One test function, `test_<name>`, with points."""
 
@@ -109,6 +118,7 @@ class Check(_Value):
     hint: Text
     needs: tuple[str, ...] = Field(default=(), description="Checks above this one that must have passed.")
     deadline_s: float | None = Field(default=None, gt=0)
+    watches: tuple[Watch, ...] = Field(default=(), description="What breaks one of them is told at this check.")
     budgets: tuple[Budget, ...] = ()
 
 
@@ -273,6 +283,7 @@ def _meant(word: str, slugs: Sequence[str]) -> str:
 _PARTS: dict[str, type[BaseModel]] = {
     "checks": Check,
     "budgets": Budget,
+    "watches": Watch,
     "forbidden": Forbidden,
     "defaults": Defaults,
     "limits": Defaults,

@@ -41,6 +41,7 @@ from grader.course import Exercise
 from grader.crowd import Client, Crowd, Handler, not_accepted, polled, wait_for
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, Unmeasured
+from grader.policies import Policies
 from grader.program import Calls, Program, last_lines, marked, problem, quiet_for
 from grader.sandbox import Box, BoxEnded, Limits, Lost, Wall, hard_open_files
 from grader.shapes import fitting, fitting_question
@@ -310,6 +311,7 @@ class Submission:
     strace: str | None  # absolute path, when it is known to work here
     untraceable: str  # why not, for the report
     rng: random.Random
+    policies: Policies  # of all checks of this grading
     keep: Path | None  # where traces and logs are kept
     label: str  # the check's name
     on_box: Callable[[int], None] = lambda _pid: None
@@ -331,6 +333,7 @@ class Submission:
         send_buffer: int | None = None,
         opcodes: bool = False,
         strays: bool = True,
+        alone: bool = False,
     ) -> Iterator[Server]:
         """The exercise's entry function, serving in a fresh box until the end of the block.
 
@@ -345,6 +348,7 @@ class Submission:
             open_files: RLIMIT_NOFILE of the box.
             send_buffer: SO_SNDBUF of the listening socket, in bytes; connections inherit it.
             strays: a child process that returns from the entry function fails the check; else it just ends there.
+            alone: no tracer, not even one that watches for what is forbidden: another one will come.
 
         Raises:
             CheckFailed: it could not be imported, or the block failed.
@@ -362,7 +366,7 @@ class Submission:
             listener.bind(("127.0.0.1", 0))
             listener.listen(_BACKLOG)
             fds = [listener.fileno(), stop_read, *pass_fds]
-            box, trace = stack.enter_context(self._box(traced, inject, open_files, fds))
+            box, trace = stack.enter_context(self._box(traced, inject, open_files, fds, alone=alone))
             self._order(
                 box,
                 {
@@ -406,6 +410,7 @@ class Submission:
         inject: Sequence[str] = (),
         open_files: int | None = None,
         answering: Callable[[Any], Any] | None = None,
+        alone: bool = False,
     ) -> Iterator[Run]:
         """One function of the check's file, running in a fresh box: `scenario(student, room, *arguments)`.
 
@@ -417,7 +422,7 @@ class Submission:
                 what does not fit comes from the program, which has crashed then. It may raise CheckFailed.
             pass_fds: and the others, as those of `serve`.
         """
-        with self._box(traced, inject, open_files, pass_fds) as (box, trace):
+        with self._box(traced, inject, open_files, pass_fds, alone=alone) as (box, trace):
             yield self._started(box, trace, scenario, arguments, answering)
 
     def run(self, scenario: Callable[..., Any], *arguments: Any, answering: Callable[[Any], Any] | None = None) -> Any:
@@ -470,13 +475,36 @@ class Submission:
 
     @contextlib.contextmanager
     def _box(
-        self, traced: bool, inject: Sequence[str], open_files: int | None, fds: Sequence[int], *, load: bool = True
+        self,
+        traced: bool,
+        inject: Sequence[str],
+        open_files: int | None,
+        fds: Sequence[int],
+        *,
+        load: bool = True,
+        alone: bool = False,
     ) -> Iterator[tuple[Box, tracer.Trace | None]]:
+        """A fresh box, and its trace when it is `traced`.
+
+        A program must not see whether it is counted, and what no run may do is looked for in all of them. So a box that
+        is not traced is watched: its trace has the calls alone that the exercise's policies name, and costs nothing
+        else. Where no tracer stands before it, another filter takes the place of the tracer's.
+        """
         if inject and self.strace is None:
             raise Unmeasured(self.untraceable)
         self.boxes += 1
         traced = bool(traced or inject) and self.strace is not None
-        trace = tracer.Trace(self.wall.traces / f"{self.label}-{self.boxes}.strace") if traced else None
+        watched = frozenset() if traced or alone else self.policies.calls
+        trace: tracer.Trace | None = None
+        prefix: list[str] = []
+        # A refused call that a policy must report is refused by strace, which writes it down; the static filter would
+        # refuse it before strace sees it.
+        refused = [call for call in self.exercise.forbidden.calls if call.startswith("io_uring")]
+        if self.strace is not None and (traced or watched):
+            ending = "strace" if traced else "watched"
+            trace = tracer.Trace(self.wall.traces / f"{self.label}-{self.boxes}.{ending}")
+            refusing = [f"{call}:error=ENOSYS" for call in refused]
+            prefix = tracer.command(self.strace, trace.path, only=watched, inject=[*inject, *refusing])
         rules = self.exercise.limits
         limits = Limits(
             memory_mb=rules.memory_mb,
@@ -484,27 +512,36 @@ class Submission:
             tmp_mb=rules.tmp_mb,
             open_files=open_files or hard_open_files(),
         )
-        prefix: list[str] = []
-        if trace is not None and self.strace is not None:
-            # A refused call that a policy must report is refused by strace, which writes it down; the static filter
-            # would refuse it before strace sees it.
-            refused = [f"{call}:error=ENOSYS" for call in self.exercise.forbidden.calls if call.startswith("io_uring")]
-            prefix = tracer.command(self.strace, trace.path, inject=[*inject, *refused])
-        allows = {*self.exercise.allows, *(["io_uring"] if prefix else [])}
-        box = Box(self.wall, limits, tracer=prefix, pass_fds=fds, allows=allows)
+        box = Box(
+            self.wall,
+            limits,
+            tracer=prefix,
+            pass_fds=fds,
+            allows={*self.exercise.allows, *(["io_uring"] if prefix and refused else [])},
+            one_more_filter=self.strace is not None and not prefix,
+        )
+        since_s: float | None = None
         try:
             with box:
                 self.on_box(box.outermost_pid)
                 try:
-                    self._enter(box, load=load)
-                    yield box, trace
+                    since_s = self._enter(box, load=load)
+                    yield box, trace if traced else None
                 except Exception:
                     self.lost = box.lost_to_kill()
                     raise
         finally:  # of the box too: its last words have come by then
-            self._keep(box, trace)
+            if trace is not None and load and since_s is not None:
+                self.policies.look(trace.between(since_s, tracer.now_s()).everything, self.label)
+            self._keep(box, trace if traced else None)
 
-    def _enter(self, box: Box, *, load: bool) -> None:
+    def _enter(self, box: Box, *, load: bool) -> float:
+        """Prove the wall and load the submission.
+
+        Returns:
+            From when on its calls are judged, by the tracer's clock. What helped while it was imported, and has ended,
+            is nobody's concern: Python itself runs programs to find a library.
+        """
         try:
             missing = box.prove(START_S, thorough=False)
         except (BoxEnded, TimeoutError) as error:
@@ -524,7 +561,13 @@ class Submission:
             "path": [self.wall.given, self.wall.folder],
             "poison": modules,
         }
+        loading_s = tracer.now_s()
         self._order(box, order, "loaded", f"{self.exercise.submit[0]} can be imported", IMPORT_S)
+        try:
+            helpers = [pid for pid in vitals.children(box.first_pid or box.pid) if pid != box.pid]
+            return loading_s if helpers or vitals.threads(box.pid) > 1 else tracer.now_s()
+        except vitals.Gone:
+            return loading_s
 
     def _order(self, box: Box, order: dict[str, Any], wanted: str, expected: str, timeout_s: float = 3600.0) -> Any:
         """Send an order and take its answer; the deadline is otherwise the check's."""

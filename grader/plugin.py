@@ -20,6 +20,7 @@ from grader.course import Exercise
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, DeadlineReached, ForbiddenUse, Omitted, Unmeasured
 from grader.harness import Budgets, Submission
+from grader.policies import Policies
 from grader.report import Check, Outcome
 from grader.safetext import safe_text
 from grader.sandbox import Lost, Wall
@@ -45,9 +46,13 @@ class JudgePlugin:
     emit: Callable[[Mapping[str, Any]], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     broken: str = ""  # why there is no verdict
+    _policies: Policies = field(init=False)
     _budgets: dict[str, Budgets] = field(default_factory=dict)
     _calls: dict[str, pytest.CallInfo[None]] = field(default_factory=dict)
     _durations_s: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._policies = Policies(exercise=self.exercise, language=self.language)
 
     # --- what runs
 
@@ -90,6 +95,7 @@ class JudgePlugin:
             strace=self.strace,
             untraceable=self.untraceable,
             rng=random.Random(f"{self.seed}/{rule.name}"),
+            policies=self._policies,
             keep=self.keep,
             label=rule.name,
             on_box=lambda pid: self.emit({"event": "box", "pid": pid}),
@@ -119,6 +125,12 @@ class JudgePlugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        """Run a check, and look whether its boxes kept to what holds in all of them."""
+        self._take(pyfuncitem)
+        self._policies.require(self._rule(pyfuncitem), self.outcomes)
+        return True
+
+    def _take(self, pyfuncitem: pytest.Function) -> None:
         """Run a check; once more when one of its boxes was killed, for then it says nothing about a submission."""
         submission = pyfuncitem.funcargs.get("submission")
         arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
@@ -129,7 +141,7 @@ class JudgePlugin:
                 raise
             first = error
         else:
-            return True
+            return
         submission.lost = Lost.NO
         try:
             pyfuncitem.obj(**arguments)
@@ -139,7 +151,6 @@ class JudgePlugin:
                     "strace or bwrap was killed from outside, twice. Is the machine out of memory?"
                 ) from first
             raise error from first
-        return True
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -160,8 +171,8 @@ class JudgePlugin:
         budgets = self._budgets.get(rule.name)
         error = call.excinfo.value if call is not None and call.excinfo is not None else None
         outcome = outcome_of(error, rule.name)
-        if outcome is Outcome.PASSED and budgets is not None and budgets.unmeasured:
-            outcome, error = Outcome.UNMEASURED, Unmeasured(self.untraceable)
+        if outcome is Outcome.PASSED and (why := self._not_measured(rule, budgets)):
+            outcome, error = Outcome.UNMEASURED, Unmeasured(why)
         self.outcomes[rule.name] = outcome
         check = Check(
             name=rule.name,
@@ -173,6 +184,16 @@ class JudgePlugin:
             measurements=tuple(budgets.measurements) if budgets is not None else (),
         )
         self.emit({"event": "check", "check": check.model_dump(mode="json")})
+
+    def _not_measured(self, rule: CheckRule, budgets: Budgets | None) -> str:
+        """Why a check that found nothing wrong has not looked at everything that its points are for; else nothing."""
+        known = {} if budgets is None else {one.name: one.value for one in budgets.measurements}
+        if (rule.watches and self.strace is None) or None in known.values():
+            return self.untraceable
+        if missing := [one.name for one in rule.budgets if one.name not in known]:
+            return f"The check has compared nothing with {', '.join(missing)}."
+        unknown = [need for need in rule.needs if self.outcomes.get(need) is Outcome.UNMEASURED]
+        return f"Needs {', '.join(unknown)}, which this machine cannot measure." if unknown else ""
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """What a hook raises ends the session; pytest would only print it."""

@@ -209,7 +209,7 @@ class Program:
         """Of all processes that it has now, and of its tracer, whom a program that goes round in circles keeps busy."""
         used_s = 0.0
         with contextlib.suppress(vitals.Gone):
-            for pid in (*self._living(), *([self._box.outermost_pid] if self.trace else [])):
+            for pid in (*self._living(), *([self._box.outermost_pid] if self._box.traced else [])):
                 used_s += vitals.cpu_s(pid)
         return used_s
 

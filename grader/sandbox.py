@@ -245,6 +245,7 @@ class Box:
         pid: the program's process, as the host numbers it.
         first_pid: process 1 of the box, which adopts its orphans; 0 when bare.
         outermost_pid: strace's or bwrap's: killing it kills the whole box.
+        traced: whether strace stands before it.
 
     Raises:
         GraderError: it could not be started.
@@ -258,8 +259,10 @@ class Box:
         tracer: Sequence[str],
         pass_fds: Sequence[int],
         allows: Collection[str] = (),
+        one_more_filter: bool = False,
     ) -> None:
-        self._wall, self._limits = wall, limits
+        self._wall, self._limits, self.traced = wall, limits, bool(tracer)
+        self._one_more_filter = one_more_filter
         self._near, far = socket.socketpair()
         self._near.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._output = _Output()
@@ -269,7 +272,7 @@ class Box:
         try:
             with far:
                 command, fds = self._command(far.fileno(), tracer, frozenset(allows))
-                self._process = self._start(command, [*fds, *pass_fds, far.fileno()], pinned=bool(tracer))
+                self._process = self._start(command, [*fds, *pass_fds, far.fileno()])
             self.outermost_pid = self._process.pid
             self._outermost_pidfd = os.pidfd_open(self.outermost_pid)
         except BaseException as error:
@@ -292,28 +295,36 @@ class Box:
         bpf = self._scratch_file()
         bpf.write(call_filter.program(library, allows=allows))
         bpf.seek(0)
+        filters = [bpf]
+        if self._one_more_filter:  # first: behind the other one, no filter can be installed
+            filters.insert(0, self._scratch_file())
+            filters[0].write(call_filter.ALLOWS_ALL)
+            filters[0].seek(0)
         options = self._scratch_file()
-        words = [*_options(self._wall, self._limits), "--seccomp", str(bpf.fileno())]
+        words = _options(self._wall, self._limits)
+        words += [word for file in filters for word in ("--add-seccomp-fd", str(file.fileno()))]
         options.write(b"".join(os.fsencode(word) + b"\0" for word in words))
         options.seek(0)
         bwrap = [self._wall.bwrap, "--args", str(options.fileno()), "--"]
-        return [*tracer, *bwrap, *python, "/box/inside.py", str(channel)], [bpf.fileno(), options.fileno()]
+        return [*tracer, *bwrap, *python, "/box/inside.py", str(channel)], [
+            file.fileno() for file in (*filters, options)
+        ]
 
     def _scratch_file(self) -> IO[bytes]:
         """An open file without a name, for bwrap to read; closed when the box has started."""
         return self._files.enter_context(tempfile.TemporaryFile())
 
-    def _start(self, command: list[str], fds: list[int], *, pinned: bool) -> "subprocess.Popen[bytes]":
+    def _start(self, command: list[str], fds: list[int]) -> "subprocess.Popen[bytes]":
         parent = os.getpid()
-        # A tracer and its tracee on one core take 16 microseconds a call, on two cores 123.
+        # A tracer and its tracee on one core take 16 microseconds a call, on two cores 123. A box without a tracer has
+        # one core too: a program must not see which run is counted.
         cores = sorted(os.sched_getaffinity(0))
-        core = {cores[parent % len(cores)]} if pinned else set()  # judges that run side by side do not all take one
+        core = {cores[parent % len(cores)]}  # judges that run side by side do not all take one
         uid = self._wall.uid
 
         def between_fork_and_exec() -> None:
             kernel.die_with_parent(parent)
-            if core:
-                os.sched_setaffinity(0, core)
+            os.sched_setaffinity(0, core)
 
         return subprocess.Popen(
             command,

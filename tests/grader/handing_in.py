@@ -1,30 +1,38 @@
 """What tests of the harness share: a source as a submission of the tiny exercise, and how a check on it fails."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from grader.course import load_course
+from grader.course import Watch, load_course
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Unmeasured
 from grader.harness import Submission
+from grader.policies import Policies
 from grader.sandbox import Wall
 
 TINY = Path(__file__).with_name("tiny_course")
 
 
-def handed_in(wall: Wall, source: str, *, strace: str | None = None, keep: Path | None = None) -> Submission:
-    """This source as a submission of the tiny exercise."""
+def handed_in(
+    wall: Wall, source: str, *, strace: str | None = None, keep: Path | None = None, watches: Sequence[Watch] = ()
+) -> Submission:
+    """This source as a submission of the tiny exercise, whose first check watches for what `watches` says."""
+    exercise = load_course(TINY).find("ex90")
+    first, *others = exercise.checks
+    checks = (first.model_copy(update={"watches": tuple(watches)}), *others)
+    exercise = exercise.model_copy(update={"checks": checks})
     (wall.staging / "submission" / "tiny.py").write_text(source)
     shutil.copyfile(TINY / "exercises/ex90_tiny/factor.py", wall.staging / "given" / "factor.py")
     return Submission(
-        exercise=load_course(TINY).find("ex90"),
+        exercise=exercise,
         wall=wall,
         strace=strace,
         untraceable="System calls cannot be counted here: strace is not installed.",
         rng=Random(1),
+        policies=Policies(exercise=exercise),
         keep=keep,
         label="check",
     )

@@ -237,12 +237,16 @@ def test_what_a_check_needs_decides_whether_it_runs(judge: Judge) -> None:
 
         def test_needs_the_unmeasured():
             pass
+
+        def test_needs_it_and_fails():
+            assert False
         """,
         rules={
             "needs_the_failed": "    needs: [fails, is_unmeasured, is_omitted]\n",
             "needs_the_omitted": "    needs: [is_omitted]\n",
             "needs_the_not_run": "    needs: [needs_the_failed]\n",
             "needs_the_unmeasured": "    needs: [is_unmeasured]\n",
+            "needs_it_and_fails": "    needs: [is_unmeasured]\n",
         },
     )
 
@@ -253,8 +257,10 @@ def test_what_a_check_needs_decides_whether_it_runs(judge: Judge) -> None:
         "needs_the_omitted": "omitted",
         "needs_the_failed": "not_run",
         "needs_the_not_run": "not_run",
-        "needs_the_unmeasured": "passed",
+        "needs_the_unmeasured": "unmeasured",
+        "needs_it_and_fails": "failed",
     }
+    assert judged["needs_the_unmeasured"].message == "Needs is_unmeasured, which this machine cannot measure."
     assert judged["needs_the_failed"].message == "needs fails"
     assert judged["needs_the_not_run"].message == "needs needs_the_failed"
 
@@ -377,6 +383,40 @@ def test_of_a_count_that_may_be_taken_again_the_least_of_three_counts(judge: Jud
     assert judged["is_noisy"].measurements[0].value == 3
     assert "seen: 4 calls, the least of 3 takes; the reference needs 2" in judged["is_too_much"].message
     assert "seen: 31 calls; the reference needs 2" in judged["is_far_too_much"].message
+
+
+def test_what_a_check_has_not_compared_it_gives_no_points_for(judge: Judge) -> None:
+    judged = judge(
+        """
+        def test_forgets_it(budget):
+            pass
+
+        def test_knows_no_budget():
+            pass
+
+        def test_fails_before():
+            assert False
+
+        def test_watches():
+            pass
+        """,
+        rules={
+            "forgets_it": BUDGET,
+            "knows_no_budget": BUDGET.replace("calls", "waits"),
+            "fails_before": BUDGET.replace("calls", "forks"),
+            "watches": "    watches:\n      - {calls: [fork], rule: one process}\n",
+        },
+    )
+
+    assert judged.outcomes == {
+        "forgets_it": "unmeasured",
+        "knows_no_budget": "unmeasured",
+        "fails_before": "failed",
+        "watches": "unmeasured",
+    }
+    assert judged["forgets_it"].message == "The check has compared nothing with calls."
+    assert judged["knows_no_budget"].message == "The check has compared nothing with waits."
+    assert judged["watches"].message == "Nothing can be counted here."
 
 
 def test_a_count_that_cannot_be_taken_is_unmeasured_and_not_a_pass(judge: Judge) -> None:
