@@ -13,7 +13,8 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     promises                            what each rule of a handout and each wrong submission is promised to fail
     kernel filter                       namespaces, parent-death signals, mounts; the system call filter
     sandbox strace vitals crowd budgets one fact about the machine, or about a limit, each; they do not know one another
-    program                             a box, its trace and its vitals while a submission runs in it
+    program policies                    a box, its trace and its vitals while a submission runs in it; rules about calls
+                                        that hold in every box
     harness                             where all these meet: what a check's author holds
     line_server                         checks that every server of the line protocol shares
     plugin judge                        pytest, outcomes, deadlines: the process that decides a verdict

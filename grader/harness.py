@@ -28,6 +28,7 @@ import shutil
 import signal
 import socket
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -563,11 +564,7 @@ class Submission:
         }
         loading_s = tracer.now_s()
         self._order(box, order, "loaded", f"{self.exercise.submit[0]} can be imported", IMPORT_S)
-        try:
-            helpers = [pid for pid in vitals.children(box.first_pid or box.pid) if pid != box.pid]
-            return loading_s if helpers or vitals.threads(box.pid) > 1 else tracer.now_s()
-        except vitals.Gone:
-            return loading_s
+        return loading_s if _has_helpers(box) else tracer.now_s()
 
     def _order(self, box: Box, order: dict[str, Any], wanted: str, expected: str, timeout_s: float = 3600.0) -> Any:
         """Send an order and take its answer; the deadline is otherwise the check's."""
@@ -595,6 +592,21 @@ class Submission:
         (self.keep / f"{name}.output").write_bytes(box.output())
         if trace is not None and trace.path.exists():
             shutil.copyfile(trace.path, self.keep / f"{name}.strace")
+
+
+def _has_helpers(box: Box) -> bool:
+    """Whether a box that has nothing to do has other threads or processes. One that is about to end is waited for."""
+    deadline_s = time.monotonic() + program.SETTLED_S
+    with contextlib.suppress(vitals.Gone):
+        while True:
+            helpers = [pid for pid in vitals.children(box.first_pid or box.pid) if pid != box.pid]
+            if not helpers and vitals.threads(box.pid) == 1:
+                return False
+            asleep = all(vitals.pulse(pid).sleeping for pid in (box.pid, *helpers))
+            if asleep or time.monotonic() > deadline_s:
+                return True
+            time.sleep(0.002)
+    return True
 
 
 def source_of(function: Callable[..., Any]) -> str:
