@@ -105,7 +105,7 @@ class Watch(_Value):
 
     calls: tuple[_Name, ...] = Field(min_length=1)
     having: _Filled | None = Field(default=None, description="Only those whose line in the trace holds this text.")
-    most: int = Field(default=0, ge=0, description="So many in one box are right.")
+    most: int = Field(default=0, ge=0, description="So many that they have started may be there at a time.")
     rule: Text = Field(description="What every run keeps to.")
 
 

@@ -199,10 +199,12 @@ class Run(Program):
         marks: str,
         scenario: Callable[..., Any],
         answering: Callable[[Any], Any] | None = None,
+        since_s: float,
     ) -> None:
         super().__init__(box, trace, entry="the scenario", goes_on="the scenario runs to its end")
         self._marks, self._scenario = marks, scenario
         self._paused = False
+        self._since_s = self._heard_s = since_s
         self._answering = answering
         self._asked = 0
 
@@ -223,11 +225,15 @@ class Run(Program):
             seen = f"it pauses at {message['paused'][:80]!r}" if self._paused else self._unasked(message).seen
             raise Crashed(expected=f"the scenario pauses at {label!r}", seen=seen)
 
-    def go(self) -> None:
-        """Let a scenario that pauses go on."""
+    def go(self, value: Any = None) -> None:
+        """Let a scenario that pauses go on; `room.pause()` gives it this value.
+
+        What depends on a value that it could not know cannot have been done before: no program moves the beginning of a
+        window that is opened so.
+        """
         if self._paused:
             self._paused = False
-            self._tell({"op": "go"})
+            self._tell({"op": "go", "value": value})
 
     def _tell(self, message: Mapping[str, Any]) -> None:
         try:
@@ -287,7 +293,21 @@ class Run(Program):
             message = self._box.receive(5.0)
         except (BoxEnded, TimeoutError) as error:
             raise self._how_it_ended() from error
+        self._heard_s = tracer.now_s()
         return message
+
+    def calls(self) -> Calls:
+        """All system calls so far: from when the submission began to be imported until the scenario's last word, by the
+        judge's clock. Nothing stands outside of it."""
+        until_s = self._heard_s
+
+        def cut() -> tracer.Window | None:
+            if self.trace is None:
+                return None
+            self._bracket(self.trace, until_s)
+            return self.trace.between(self._since_s, until_s)
+
+        return Calls(cut)
 
     def between(self, first: str, last: str) -> Calls:
         """The system calls between two marks, of all its threads: to be asked for when both have been passed."""
@@ -318,6 +338,7 @@ class Submission:
     on_box: Callable[[int], None] = lambda _pid: None
     boxes: int = 0
     rss_at_start: int = 0  # of the last box, before it loaded the submission
+    loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
     lost: Lost = Lost.NO  # a box was killed with SIGKILL: the check says nothing and is taken again
 
     @contextlib.contextmanager
@@ -470,7 +491,7 @@ class Submission:
             raise Crashed(
                 expected="the scenario runs", seen=f"{error}: {box.ended_by()}", evidence=last_lines(box.output())
             ) from error
-        return Run(box, trace, marks=marks, scenario=scenario, answering=answering)
+        return Run(box, trace, marks=marks, scenario=scenario, answering=answering, since_s=self.loading_s)
 
     # --- boxes
 
@@ -533,7 +554,7 @@ class Submission:
                     raise
         finally:  # of the box too: its last words have come by then
             if trace is not None and load and since_s is not None:
-                self.policies.look(trace.between(since_s, tracer.now_s()).everything, self.label)
+                self.policies.look(trace.between(since_s, tracer.now_s()), self.label)
             self._keep(box, trace if traced else None)
 
     def _enter(self, box: Box, *, load: bool) -> float:
@@ -562,9 +583,9 @@ class Submission:
             "path": [self.wall.given, self.wall.folder],
             "poison": modules,
         }
-        loading_s = tracer.now_s()
+        self.loading_s = tracer.now_s()
         self._order(box, order, "loaded", f"{self.exercise.submit[0]} can be imported", IMPORT_S)
-        return loading_s if _has_helpers(box) else tracer.now_s()
+        return self.loading_s if _has_helpers(box) else tracer.now_s()
 
     def _order(self, box: Box, order: dict[str, Any], wanted: str, expected: str, timeout_s: float = 3600.0) -> Any:
         """Send an order and take its answer; the deadline is otherwise the check's."""

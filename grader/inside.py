@@ -13,7 +13,7 @@ Frames on the channel, both ways: four bytes of length, big endian, then JSON. T
     {"op": "serve", entry, source, handler ...}      {"serving": true}, then {"returned": ...} or {"problem": {...}}
                                                      {"stray": true}: a child of the program has returned as well
     {"op": "run", source, function, arguments ...}   {"value": ...} or {"problem": {...}}; meanwhile, at each pause:
-    {"op": "go"}                                     {"paused": label}, sent before the judge's go; at each question:
+    {"op": "go", value}                              {"paused": label}, sent before the judge's go; at each question:
     {"op": "answer", value}                          {"ask": question}, sent before the judge's answer
 
 A problem is {"kind": "forbidden" | "missing" | "raised", "text": one line, "trace": lines, "line": int}.
@@ -430,11 +430,13 @@ class Room:
         self._channel, self._marks = channel, marks
         self._meter = OpcodeMeter()
 
-    def pause(self, label: str) -> None:
-        """Tell the judge, and wait for its go."""
+    def pause(self, label: str) -> Any:
+        """Tell the judge, and wait for its go; what it says with that, if anything."""
         self._channel.send({"paused": label})
-        if self._channel.receive() is None:
+        go = self._channel.receive()
+        if go is None:
             os._exit(0)  # nobody is left to tell
+        return go["value"]
 
     def ask(self, question: Any) -> Any:
         """The judge's answer, where the truth must not be in the box. Both are what JSON can say."""

@@ -6,13 +6,14 @@ Each rule belongs to one check, its owner. What breaks it is told once: at the o
 already, at the check whose box it was. Where the owner has failed, it has told.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from grader.course import Check, Exercise, Watch
 from grader.failures import ForbiddenUse
 from grader.report import Outcome
-from grader.strace import Call
+from grader.strace import Call, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +39,12 @@ class Policies:
         """The names of all calls that are watched in each box."""
         return frozenset(name for check in self.exercise.checks for rule in check.watches for name in rule.calls)
 
-    def look(self, calls: Sequence[Call], check: str) -> None:
+    def look(self, window: Window, check: str) -> None:
         """Look through the calls that a submission has made in a box of this check."""
         for owner in self.exercise.checks:
             for rule in owner.watches:
-                found = [call for call in calls if call.is_one_of(rule.calls) and (rule.having or "") in call.text]
-                if len(found) > rule.most:
-                    breach = _Breach(owner=owner.name, rule=rule, place=check, call=found[rule.most])
-                    self._seen.append(breach)
+                if call := _one_too_many(window, rule):
+                    self._seen.append(_Breach(owner=owner.name, rule=rule, place=check, call=call))
 
     def require(self, check: Check, outcomes: Mapping[str, Outcome]) -> None:
         """To be asked when a check is about to pass. `outcomes` are those of the checks before it.
@@ -57,9 +56,17 @@ class Policies:
             late = breach.place == check.name and outcomes.get(breach.owner) is Outcome.PASSED
             if breach.owner == check.name or late:
                 call = next(kind for kind in breach.call.kinds if kind in breach.rule.calls)
-                too_many = f", more than {breach.rule.most} of them" if breach.rule.most else ""
+                too_many = f" although {breach.rule.most} were there already" if breach.rule.most else ""
                 raise ForbiddenUse(
                     expected=f"{breach.rule.rule.in_(self.language)}, in every run",
                     seen=f"{call}{too_many}, in a run of the check {breach.place}",
                     evidence=[breach.call.text],
                 )
+
+
+def _one_too_many(window: Window, rule: Watch) -> Call | None:
+    """The call that breaks a rule. What a call has started, and has ended, is no longer there."""
+    found = [call for call in window.everything if call.is_one_of(rule.calls) and (rule.having or "") in call.text]
+    ends_s = sorted(window.ends_s) if rule.most else []
+    there = (number - bisect(ends_s, call.at_s) for number, call in enumerate(found))
+    return next((call for call, before in zip(found, there, strict=True) if before >= rule.most), None)

@@ -28,6 +28,7 @@ _NO_CALL = "nfsservctl"
 
 _LINE = re.compile(r"^(?P<pid>[0-9]{1,10}) +(?P<time>[0-9]+\.[0-9]+) (?P<text>(?P<name>[a-z_0-9]+)\(.*)$")
 _RESUMED = re.compile(r"^(?P<pid>[0-9]{1,10}) +[0-9]+\.[0-9]+ <\.\.\. [a-z_0-9]+ resumed>(?P<text>.*)$")
+_ENDED = re.compile(r"^[0-9]{1,10} +(?P<time>[0-9]+\.[0-9]+) \+\+\+ (?:exited|killed) ")
 _UNFINISHED = " <unfinished ...>"
 _INTERRUPTED = "= ? ERESTART_RESTARTBLOCK (Interrupted by signal)"
 _RESULT = re.compile(r"\) += ([0-9]{1,9})$")
@@ -146,6 +147,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.ends_s: list[float] = []
         self._open: dict[int, int | None] = {}  # by thread: the place of a call that goes on; None: not in `calls`
         self._interrupted: set[int] = set()  # threads whose last call ended so
         self._armed: dict[int, Call] = {}  # by thread: what restart_syscall() would do
@@ -168,6 +170,8 @@ class _Reader:
                 call = self.calls[place]
                 self.calls[place] = replace(call, text=call.text.removesuffix(_UNFINISHED) + found["text"])
             self._end(line, pid, place)
+        elif found := _ENDED.match(line):
+            self.ends_s.append(float(found["time"]))
 
     def _end(self, line: str, pid: int, place: int | None) -> None:
         """Note how a call ended with this line, or that it goes on. `place` is None: the kernel has restarted it."""
@@ -187,13 +191,14 @@ class Window:
 
     calls: tuple[Call, ...]
     everything: tuple[Call, ...] = ()  # the allocator's and the printing ones too: a file can be mapped
+    ends_s: tuple[float, ...] = ()  # when threads and processes have ended
 
     @classmethod
-    def of(cls, calls: Iterable[Call], *, prints: bool = True) -> "Window":
+    def of(cls, calls: Iterable[Call], *, prints: bool = True, ends_s: Iterable[float] = ()) -> "Window":
         """Those that count. `prints`: what is written to the descriptors 1 and 2 is printed, and does not."""
         everything = tuple(calls)
         kept = (c for c in everything if c.name not in ALLOCATOR_CALLS and not (prints and _PRINTING.match(c.text)))
-        return cls(calls=tuple(kept), everything=everything)
+        return cls(calls=tuple(kept), everything=everything, ends_s=tuple(ends_s))
 
     @property
     def total(self) -> int:
@@ -267,7 +272,8 @@ class Trace:
         """The calls begun in [since_s, until_s)."""
         self._refresh()
         calls = (call for call in self._reader.calls if since_s <= call.at_s < until_s)
-        return Window.of(calls, prints=self._prints)
+        ends_s = (end_s for end_s in self._reader.ends_s if since_s <= end_s < until_s)
+        return Window.of(calls, prints=self._prints, ends_s=ends_s)
 
     def between_marks(self, first: str, last: str) -> Window | None:
         """The calls between two that name these paths, which no other call does. None until both are written."""

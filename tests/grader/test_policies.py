@@ -3,7 +3,7 @@
 What needs a box runs in a judge's process (judged.py), on the exercise of the tiny course.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from grader.failures import ForbiddenUse
 from grader.policies import Policies
 from grader.report import Outcome
 from grader.sandbox import Wall
-from grader.strace import CLONE_CALLS, Call
+from grader.strace import CLONE_CALLS, Call, Window
 from handing_in import TINY, failure_of, handed_in
 
 Judged = Callable[..., Any]
@@ -33,8 +33,12 @@ def policies(watch: Watch, language: str = "en") -> tuple[Policies, dict[str, Ch
     return Policies(exercise=changed, language=language), checks
 
 
-def call(text: str, replays: Call | None = None) -> Call:
-    return Call(pid=1, at_s=1.0, name=text.partition("(")[0], text=text, replays=replays)
+def calls(*calls: Call, ends_s: Sequence[float] = ()) -> Window:
+    return Window.of(calls, ends_s=ends_s)
+
+
+def call(text: str, replays: Call | None = None, *, at_s: float = 1.0) -> Call:
+    return Call(pid=1, at_s=at_s, name=text.partition("(")[0], text=text, replays=replays)
 
 
 FORK = call("fork() = 7")
@@ -43,7 +47,7 @@ PASSED, FAILED = Outcome.PASSED, Outcome.FAILED
 
 def test_what_happens_before_the_owner_has_run_is_told_at_the_owner_alone() -> None:
     watched, checks = policies(ALONE)
-    watched.look([call("read(0, 0)"), FORK, FORK], "scaled")
+    watched.look(calls(call("read(0, 0)"), FORK, FORK), "scaled")
 
     watched.require(checks["scaled"], {})
     with pytest.raises(ForbiddenUse) as failure:
@@ -57,7 +61,7 @@ def test_what_happens_before_the_owner_has_run_is_told_at_the_owner_alone() -> N
 
 def test_what_happens_after_the_owner_has_passed_is_told_at_the_check_whose_box_it_was() -> None:
     watched, checks = policies(ALONE)
-    watched.look([FORK], "calls")
+    watched.look(calls(FORK), "calls")
 
     with pytest.raises(ForbiddenUse) as failure:
         watched.require(checks["calls"], {"echo": PASSED})
@@ -68,22 +72,22 @@ def test_what_happens_after_the_owner_has_passed_is_told_at_the_check_whose_box_
 
 def test_an_owner_that_has_failed_has_told() -> None:
     watched, checks = policies(ALONE)
-    watched.look([FORK], "echo")
-    watched.look([FORK], "calls")
+    watched.look(calls(FORK), "echo")
+    watched.look(calls(FORK), "calls")
 
     watched.require(checks["calls"], {"echo": FAILED})
 
 
 def test_an_owner_that_nobody_asked_for_tells_nothing() -> None:
     watched, checks = policies(ALONE)
-    watched.look([FORK], "calls")
+    watched.look(calls(FORK), "calls")
 
     watched.require(checks["calls"], {})
 
 
 def test_the_rule_is_told_in_the_persons_language() -> None:
     watched, checks = policies(ALONE, language="ko")
-    watched.look([FORK], "echo")
+    watched.look(calls(FORK), "echo")
 
     with pytest.raises(ForbiddenUse) as failure:
         watched.require(checks["echo"], {})
@@ -95,19 +99,21 @@ def test_so_many_are_right_and_only_those_whose_line_says_so() -> None:
     watched, checks = policies(ALONE.model_copy(update={"most": 2, "having": "CLONE_THREAD"}))
     thread, process = call("clone(flags=CLONE_VM|CLONE_THREAD) = 8"), call("clone(flags=SIGCHLD) = 9")
 
-    watched.look([thread, *[process] * 5, thread], "scaled")
-    watched.look([thread], "scaled")  # another box
+    watched.look(calls(thread, *[process] * 5, thread), "scaled")
+    watched.look(calls(thread), "scaled")  # another box
+    later = [call(thread.text, at_s=float(second)) for second in range(2, 30)]
+    watched.look(calls(thread, *later, ends_s=[1.5 + second for second in range(30)]), "scaled")  # one after another
     watched.require(checks["echo"], {})
-    watched.look([thread, thread, process, thread], "scaled")
+    watched.look(calls(thread, thread, process, thread), "scaled")
 
     with pytest.raises(ForbiddenUse) as failure:
         watched.require(checks["echo"], {})
-    assert failure.value.seen == "clone, more than 2 of them, in a run of the check scaled"
+    assert failure.value.seen == "clone although 2 were there already, in a run of the check scaled"
 
 
 def test_a_wait_that_is_replayed_is_the_wait_that_is_watched() -> None:
     watched, checks = policies(ALONE.model_copy(update={"calls": ("poll",)}))
-    watched.look([call("restart_syscall(<...>) = 1", replays=call("poll([], 0, -1) = 0"))], "echo")
+    watched.look(calls(call("restart_syscall(<...>) = 1", replays=call("poll([], 0, -1) = 0"))), "echo")
 
     with pytest.raises(ForbiddenUse, match="poll"):
         watched.require(checks["echo"], {})

@@ -207,6 +207,62 @@ def test_a_question_that_the_check_does_not_answer_is_no_part_of_its_scenario(ju
     assert judged(nobody_answers)[:3] == ["Crashed", "the scenario runs to its end", "the program says 'ask'"]
 
 
+# --- windows ------------------------------------------------------------------------------------------------------
+
+
+def opens_a_window(student: Any, room: Any) -> int:
+    import os
+
+    os.getuid()
+    count: int = room.pause("begin")
+    for _ in range(count):
+        student.scaled(1)
+    return int(student.scaled(count))
+
+
+CALLS = "import os\nos.getppid()\ndef scaled(number):\n    os.getppid()\n    return 2 * number\n"
+
+
+def windows_of(wall: Wall, source: str, strace: str | None) -> list[Any]:
+    with handed_in(wall, source, strace=strace).running(opens_a_window, traced=True) as run:
+        run.until("begin")
+        with run.counting() as calls:
+            run.go(30)
+            result = run.result()
+        whole = run.calls()
+        return [result, calls.of("getppid").value, whole.of("getppid").value, whole.of("getuid").value]
+
+
+def test_a_go_brings_what_opens_a_window_and_all_calls_are_those_from_the_import_on(
+    judged: Judged, strace: str
+) -> None:
+    assert judged(windows_of, CALLS, strace) == [60, 31, 32, 1]
+
+
+def test_without_strace_no_window_is_measured(judged: Judged) -> None:
+    assert judged(windows_of, CALLS, None) == [60, None, None, None]
+
+
+MOVES_THE_BEGINNING = """
+import gc, os, sys
+
+def scaled(number):
+    os.getppid()
+    return 2 * number
+
+def later(room, label):
+    room_pause(room, label)
+    return 0
+
+Room = sys.modules["__main__"].Room
+room_pause, Room.pause = Room.pause, later
+"""
+
+
+def test_who_does_not_wait_for_the_go_does_not_do_what_it_says(judged: Judged, strace: str) -> None:
+    assert judged(windows_of, MOVES_THE_BEGINNING, strace)[0] == 0
+
+
 # --- marks --------------------------------------------------------------------------------------------------------
 
 
