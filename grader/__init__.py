@@ -10,7 +10,7 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     safetext                            bytes from a stranger to text that is safe to print
     results outputs                     a folder of reports; where a command's texts go
     cells entries database              names in a notebook; what reports come to in a gradebook; one transaction
-    promises                            what each rule of a handout and each wrong submission is promised to fail
+    promises playback                   what rules and wrong submissions promise; a run's answers, played back
     kernel filter                       namespaces, parent-death signals, mounts; the system call filter
     sandbox strace vitals crowd budgets one fact about the machine, or about a limit, each; they do not know one another
     program policies                    a box, its trace and its vitals while a submission runs in it; rules about calls

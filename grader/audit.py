@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.course import Course, Exercise
+from grader.playback import course_without_needs, write_playback
 from grader.promises import DEAR, Promises, folders, points_lost, read_promises
-from grader.report import Graded, Outcome, Ungraded, from_json
+from grader.report import Graded, Isolation, Outcome, Ungraded, from_json
 from grader.stubs import stale_stub
 
 _RED = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN)
@@ -32,6 +33,8 @@ _CELL = {
     Outcome.UNMEASURED: "?",
     Outcome.OMITTED: "o",
 }
+
+_EARN_NOTHING = {"stub": "the stub earns", "playback": "what plays back the answers of another seed earns"}
 
 Say = Callable[[str], None]
 
@@ -55,11 +58,12 @@ class Row:
     """One grading of the matrix."""
 
     exercise: str
-    submission: str  # "stub", "reference", "right/<style>" or "wrong/<fault>"
+    submission: str  # "stub", "reference", "playback", "right/<style>" or "wrong/<fault>"
     source: Path
     run: int
     only: tuple[str, ...]
     promised: frozenset[str]  # names of red checks
+    hidden: bool  # with the hidden sizes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,7 @@ class Result:
             "exercise": self.row.exercise,
             "submission": self.row.submission,
             "run": self.row.run,
+            "hidden": self.row.hidden,
             "outcomes": outcomes,
             "off": list(self.off),
         }
@@ -113,7 +118,7 @@ def prove(plan: Plan, say: Say) -> Found:
     for exercise in plan.exercises:
         promises = read_promises(exercise)
         off += [*_static(exercise), *promises.off]
-        rows += _rows(plan, exercise, promises)
+        rows += rows_of(plan, exercise, promises)
         for line in _table(exercise, promises):
             say(line)
     for line in off:
@@ -149,8 +154,18 @@ def _static(exercise: Exercise) -> Iterator[str]:
                 yield f"{exercise.slug}: the naive {budget.name} is within its limit. Mend exercise.yaml."
 
 
-def _rows(plan: Plan, exercise: Exercise, promises: Promises) -> Iterator[Row]:
-    def row(name: str, source: Path, *, run: int = 1, only: Sequence[str] = (), red: Sequence[str] = ()) -> Row:
+def rows_of(plan: Plan, exercise: Exercise, promises: Promises) -> Iterator[Row]:
+    """The gradings of one exercise. A quick plan has none with hidden sizes but the playback's."""
+
+    def row(
+        name: str,
+        source: Path,
+        *,
+        run: int = 1,
+        only: Sequence[str] = (),
+        red: Sequence[str] = (),
+        hidden: bool = False,
+    ) -> Row:
         return Row(
             exercise=exercise.slug,
             submission=name,
@@ -158,6 +173,7 @@ def _rows(plan: Plan, exercise: Exercise, promises: Promises) -> Iterator[Row]:
             run=run,
             only=tuple(only),
             promised=frozenset(red),
+            hidden=hidden,
         )
 
     yield row("stub", exercise.handout_dir)
@@ -165,8 +181,13 @@ def _rows(plan: Plan, exercise: Exercise, promises: Promises) -> Iterator[Row]:
         yield row("reference", exercise.solution_dir, run=run)
     if plan.references:
         return
-    for folder in folders(exercise.checks_dir / "right"):
-        yield row(f"right/{folder.name}", folder)
+    yield row("playback", exercise.solution_dir, hidden=exercise.hidden_sizes is not None)
+    right = {f"right/{folder.name}": folder for folder in folders(exercise.checks_dir / "right")}
+    for name, folder in right.items():
+        yield row(name, folder)
+    if exercise.hidden_sizes is not None and not plan.quick:
+        for name, folder in {"reference": exercise.solution_dir, **right}.items():
+            yield row(name, folder, hidden=True)
     for name, promise in promises.wrong.items():
         only = promise.red if plan.quick else ()
         yield row(f"wrong/{name}", exercise.checks_dir / "wrong" / name, only=only, red=promise.red)
@@ -180,19 +201,53 @@ _FORKS.set_forkserver_preload(["grader.cli", "grader.grading", "grader.progress"
 
 def _graded(plan: Plan, row: Row) -> Result:
     with tempfile.TemporaryDirectory(prefix="tracegrade-audit-") as scratch:
-        words = ["exercise", row.exercise, "--course", str(plan.course.root), "--submission", str(row.source)]
-        words += [word for name in row.only for word in ("--only", name)]
-        grading = _FORKS.Process(target=_grade, args=(plan.command, words, scratch))
-        grading.start()
-        grading.join()
         try:
-            report = from_json(Path(scratch, _REPORT).read_bytes())
-        except (OSError, ValueError):
-            said = [f"it ended with {grading.exitcode}"]
-            with contextlib.suppress(OSError):  # it may have been killed before it opened it
-                said += Path(scratch, _OUTPUT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            return Result(row=row, report=None, off=(f"no report: {said[-1]}",))
+            if row.submission == "playback":
+                report = _played_back(plan, row, Path(scratch))
+            else:
+                words = [word for name in row.only for word in ("--only", name)]
+                report = _report(plan, row, row.source, [*words, *_sizes(row)], Path(scratch))
+        except _NoReport as error:
+            return Result(row=row, report=None, off=(f"no report: {error}",))
     return Result(row=row, report=report, off=tuple(_off(row, report)))
+
+
+def _sizes(row: Row) -> list[str]:
+    return ["--hidden"] if row.hidden else []
+
+
+def _played_back(plan: Plan, row: Row, scratch: Path) -> Graded | Ungraded:
+    """The reference's answers to one seed, handed in at another. As a stranger's work it gets the hidden sizes."""
+    (first, second), kept = (scratch / "first", scratch / "second"), scratch / "kept"
+    first.mkdir()
+    second.mkdir()
+    report = _report(plan, row, row.source, ["--seed", "1", "--keep", str(kept), *_sizes(row)], first)
+    if not report.graded:
+        return report
+    exercise = plan.course.find(row.exercise)
+    file = second / exercise.submit[0]
+    write_playback(kept, file)
+    course_without_needs(exercise, scratch / "course")
+    bare = ["--trust"] if report.isolation is Isolation.BARE else []
+    return _report(plan, row, file, ["--seed", "2", "--course", str(scratch / "course"), *bare], second)
+
+
+class _NoReport(Exception):
+    """A grading that ended without one: its last words."""
+
+
+def _report(plan: Plan, row: Row, source: Path, words: Sequence[str], scratch: Path) -> Graded | Ungraded:
+    command = ["exercise", row.exercise, "--course", str(plan.course.root), "--submission", str(source), *words]
+    grading = _FORKS.Process(target=_grade, args=(plan.command, command, str(scratch)))
+    grading.start()
+    grading.join()
+    try:
+        return from_json((scratch / _REPORT).read_bytes())
+    except (OSError, ValueError) as error:
+        said = [f"it ended with {grading.exitcode}"]
+        with contextlib.suppress(OSError):  # it may have been killed before it opened it
+            said += (scratch / _OUTPUT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise _NoReport(said[-1]) from error
 
 
 def _grade(command: Callable[[], object], words: Sequence[str], scratch: str) -> None:
@@ -210,9 +265,10 @@ def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:
         yield f"no verdict: {report.reason}"
         return
     red = {check.name for check in report.checks if check.outcome in _RED}
-    if row.submission == "stub":
+    if row.submission in _EARN_NOTHING:
         if report.score:
-            yield f"the stub earns {report.score} points; it must earn none"
+            earned = ", ".join(f"{check.name} ({check.score:g})" for check in report.checks if check.score)
+            yield f"{_EARN_NOTHING[row.submission]} {report.score:g} points; it must earn none: {earned}"
         return
     unmeasured = {check.name for check in report.checks if check.outcome is Outcome.UNMEASURED}
     for name in sorted(row.promised - red - unmeasured):
@@ -242,7 +298,8 @@ def _line(plan: Plan, result: Result) -> str:
     exercise = plan.course.find(row.exercise)
     cells = {check.name: _CELL[check.outcome] for check in result.report.checks} if result.report else {}
     matrix = "".join(cells.get(check.name, " ") for check in exercise.checks)
-    run = f" #{row.run}" if plan.repeat > 1 and row.submission == "reference" else ""
+    run = f" #{row.run}" if plan.repeat > 1 and row.submission == "reference" and not row.hidden else ""
+    run += " hidden" if row.hidden and row.submission != "playback" else ""
     return f"{'OFF' if result.off else 'ok':4} {row.exercise} {row.submission + run:32} {matrix}"
 
 

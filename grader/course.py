@@ -150,6 +150,10 @@ class _Written(_Value):
         default=(), description="What other exercises' boxes refuse."
     )
     sizes: dict[_Name, _Size] = {}
+    bounds: dict[_Name, tuple[_Size, _Size]] = Field(
+        default={},
+        description="The least and the most that a size may be, public or hidden: what the handout promises.",
+    )
     checks: tuple[Check, ...] = Field(min_length=1)
 
 
@@ -356,7 +360,7 @@ def _exercise(root: Path, listing: "Located", course: _CourseFile, index: int) -
         slug=slug,
         root=root,
         limits=limits,
-        hidden_sizes=_hidden_sizes(root, slug, written.sizes),
+        hidden_sizes=_hidden_sizes(root, slug, written),
         digest=digest_of({COURSE_FILE: limits.model_dump_json().encode(), name: document.raw, **given, **tests}),
     )
 
@@ -369,6 +373,11 @@ def _require_agreement(document: "Located", written: _Written) -> None:
     document.refuse_repeated("check", [(("checks", i, "name"), check.name) for i, check in checks])
     document.refuse_repeated("budget", [(("checks", i, "budgets", j, "name"), name) for i, j, name in budgets])
     document.refuse_repeated("file", files)
+    for size in written.bounds:
+        if size not in written.sizes:
+            said = f"there is no size {size!r} that this could bound; {choices(size, written.sizes)}"
+            raise document.error(("bounds", size), said)
+    _require_bounds(document, written.bounds, written.sizes)
     names = [check.name for check in written.checks]
     for i, check in checks:
         for j, need in enumerate(check.needs):
@@ -381,6 +390,17 @@ def _require_agreement(document: "Located", written: _Written) -> None:
     if total != POINTS:
         cure = f"add {POINTS - total}" if total < POINTS else f"take away {total - POINTS}"
         raise document.error(("checks",), f"the checks' points add up to {total}, not {POINTS}; {cure}")
+
+
+def _require_bounds(document: "Located", bounds: Mapping[str, tuple[int, int]], sizes: Mapping[str, int]) -> None:
+    """A submission that keeps to the handout must not fail by a size that the handout rules out."""
+    for size, number in sizes.items():
+        least, most = bounds.get(size, (number, number))
+        if not least <= number <= most:
+            said = (
+                f"{size} is {number}, and the exercise promises {least} to {most}; choose one of those, or other bounds"
+            )
+            raise document.error(("sizes", size), said)
 
 
 def _match_tests(document: "Located", checks: Sequence[Check], slug: str, files: Mapping[str, bytes]) -> None:
@@ -433,14 +453,15 @@ def _given_files(root: Path, slug: str, document: "Located", written: _Written) 
     return found
 
 
-def _hidden_sizes(root: Path, slug: str, sizes: dict[str, int]) -> dict[str, int] | None:
+def _hidden_sizes(root: Path, slug: str, written: _Written) -> dict[str, int] | None:
     name = f"tests/{slug}/hidden/sizes.yaml"
     document = Located.read(root, name)
     if document is None:
         return None
     hidden = document.value(_HiddenFile).sizes
     for size in hidden:
-        if size not in sizes:
-            said = f"exercise.yaml has no size {size!r} that this could replace; {choices(size, sizes)}"
+        if size not in written.sizes:
+            said = f"exercise.yaml has no size {size!r} that this could replace; {choices(size, written.sizes)}"
             raise document.error(("sizes", size), said)
-    return {**sizes, **hidden}
+    _require_bounds(document, written.bounds, hidden)
+    return {**written.sizes, **hidden}

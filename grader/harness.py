@@ -540,6 +540,7 @@ class Submission:
             tracer=prefix,
             pass_fds=fds,
             allows={*self.exercise.allows, *(["io_uring"] if prefix and refused else [])},
+            takes_down=self.keep is not None,
             one_more_filter=self.strace is not None and not prefix,
         )
         since_s: float | None = None
@@ -611,6 +612,7 @@ class Submission:
             return
         name = f"{self.label}-{self.boxes}"
         (self.keep / f"{name}.output").write_bytes(box.output())
+        (self.keep / f"{name}.channel").write_bytes(box.channel or b"")
         if trace is not None and trace.path.exists():
             shutil.copyfile(trace.path, self.keep / f"{name}.strace")
 

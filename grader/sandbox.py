@@ -49,6 +49,7 @@ _OUTPUT_BYTES = 64 * 1024
 # that reads no environment, the variable for those that it starts; older ones know neither and say nothing.
 NO_REMOTE_DEBUG: Final = ("PYTHON_DISABLE_REMOTE_DEBUG", "1")
 NO_REMOTE_DEBUG_X: Final = "disable-remote-debug"
+_CHANNEL_BYTES = 1 << 20  # of what was said on the channel, where that is kept
 _SEND_S = 30.0  # for a program that does not read; a busy machine is slow, but not as slow
 
 
@@ -246,6 +247,7 @@ class Box:
         first_pid: process 1 of the box, which adopts its orphans; 0 when bare.
         outermost_pid: strace's or bwrap's: killing it kills the whole box.
         traced: whether strace stands before it.
+        channel: what judge and box have said, a line each, the first MiB of it; None when that is not taken down.
 
     Raises:
         GraderError: it could not be started.
@@ -260,9 +262,11 @@ class Box:
         pass_fds: Sequence[int],
         allows: Collection[str] = (),
         one_more_filter: bool = False,
+        takes_down: bool = False,
     ) -> None:
         self._wall, self._limits, self.traced = wall, limits, bool(tracer)
         self._one_more_filter = one_more_filter
+        self.channel = bytearray() if takes_down else None
         self._near, far = socket.socketpair()
         self._near.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._output = _Output()
@@ -383,6 +387,7 @@ class Box:
 
     def send(self, message: Mapping[str, Any]) -> None:
         data = json.dumps(message).encode()
+        self._take_down(b"judge", data)
         self._near.settimeout(_SEND_S)
         try:
             self._near.sendall(struct.pack(">I", len(data)) + data)
@@ -403,7 +408,9 @@ class Box:
             (size,) = struct.unpack(">I", self._exactly(4, deadline_s))
             if size > inside.MAX_FRAME_BYTES:
                 raise BoxEnded(f"a message of {size:,} bytes came out of the box")
-            message = json.loads(self._exactly(size, deadline_s), parse_constant=_no_constants, parse_float=_finite)
+            data = self._exactly(size, deadline_s)
+            self._take_down(b"box", data)
+            message = json.loads(data, parse_constant=_no_constants, parse_float=_finite)
         except TimeoutError:
             raise
         except OSError as error:  # ECONNRESET: it ended before it had read everything
@@ -413,6 +420,10 @@ class Box:
         if not isinstance(message, dict):
             raise BoxEnded("what came out of the box is not a message")
         return message
+
+    def _take_down(self, who: bytes, data: bytes) -> None:
+        if self.channel is not None and len(self.channel) + len(data) < _CHANNEL_BYTES:
+            self.channel += who + b" " + data.replace(b"\n", b" ") + b"\n"
 
     def _exactly(self, wanted: int, deadline_s: float) -> bytes:
         got = bytearray()

@@ -43,6 +43,7 @@ def test_the_tiny_course_keeps_every_promise_and_the_matrix_tells_how(course: Ti
     assert [(row[0], *row[2:]) for row in rows] == [
         ("ok", "stub", "CC--"),
         ("ok", "reference", "...."),
+        ("ok", "playback", "FFFF"),
         ("ok", "right/poll", "...."),
         ("ok", "wrong/unscaled", "F..."),
         ("ok", "wrong/own_words", ".F--"),
@@ -50,7 +51,7 @@ def test_the_tiny_course_keeps_every_promise_and_the_matrix_tells_how(course: Ti
         ("ok", "wrong/chatty", "..F."),
         ("ok", "wrong/deaf_to_stop", "...C"),
     ]
-    assert done.out.endswith("8 gradings. All as promised.\n")
+    assert done.out.endswith("9 gradings. All as promised.\n")
     assert [file.name for file in (course.root / ".grade").iterdir()] == ["audited.json"]  # no results: nobody worked
 
 
@@ -81,7 +82,7 @@ def test_a_quick_audit_runs_only_what_a_wrong_submission_promises_to_fail(course
     rows = {row["submission"]: row["outcomes"] for row in found["rows"]}
     assert rows["wrong/unscaled"] == {"scaled": "failed"}
     assert rows["reference"] == dict.fromkeys(("scaled", "echo", "calls", "stop"), "passed")
-    assert set(rows) == {"stub", "reference", "wrong/unscaled"}
+    assert set(rows) == {"stub", "reference", "playback", "wrong/unscaled"}
     assert "gradings." in done.err
 
 
@@ -99,6 +100,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory, countable: None) -> Done:
     course.write(f"{WRONG}/chatty/tiny.py", (course.root / f"solutions/{SLUG}/tiny.py").read_text())
     course.edit(f"{WRONG}/unscaled/tiny.py", "handler(line) + b", "line + b")
     course.edit(f"{RIGHT}/poll/tiny.py", "* factor.FACTOR", "* 1")
+    course.edit(CHECKS, "number = rng.randrange(1, 1000)", "number = 77")
     course.edit(EXERCISE, "reference: 3.0", "reference: 5.0")
     course.edit(EXERCISE, "naive: 53", "naive: 4")
     return course.type("audit", "--json", str(course.root.parent / "matrix.json"))
@@ -106,7 +108,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory, countable: None) -> Done:
 
 def test_a_broken_promise_is_exit_code_1(broken: Done) -> None:
     assert broken.code == 1, broken.out + broken.err
-    assert "5 gradings. 4 submissions and 5 other things are off." in broken.out
+    assert "6 gradings. 5 submissions and 5 other things are off." in broken.out
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,10 @@ def test_a_broken_promise_is_exit_code_1(broken: Done) -> None:
         pytest.param("tiny.py:12: '    return 2 * number' where", id="a stale stub, with its line"),
         pytest.param("Run `grade stubs`.", id="the cure of a stale stub"),
         pytest.param("the stub earns 20 points; it must earn none", id="a stub that earns points"),
+        pytest.param(
+            "what plays back the answers of another seed earns 20 points; it must earn none: scaled (20)",
+            id="answers that can be known beforehand",
+        ),
         pytest.param("scaled was not to fail (failed)", id="a right submission that fails"),
         pytest.param("calls was to fail, and did not", id="a wrong submission that fails nothing"),
         pytest.param("echo was not to fail (failed)", id="a wrong submission that fails something else"),
@@ -328,3 +334,13 @@ def test_rules_need_a_handout_that_they_stand_in(course: Tiny) -> None:
 
     assert done.code == 2, done.out
     assert f"{README}: there is no such file; write the handout" in " ".join(done.err.split())
+
+
+def test_hidden_sizes_are_tried_on_the_reference_and_on_what_is_right_in_a_full_audit(course: Tiny) -> None:
+    course.write(f"tests/{SLUG}/hidden/sizes.yaml", "format: 1\nsizes:\n  requests: 21\n")
+    exercise = load_course(course.root).exercises[0]
+    plan = audit.Plan(course=load_course(course.root), exercises=(exercise,), jobs=1, command=os.abort)
+
+    rows = audit.rows_of(plan, exercise, read_promises(exercise))
+
+    assert [row.submission for row in rows if row.hidden] == ["playback", "reference", "right/poll"]

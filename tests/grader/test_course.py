@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from grader.course import Course, Exercise, Text, find_course_root, load_course
 from grader.errors import CourseError, UsageError
+from grader.promises import read_promises
 
 COURSE = """\
 # A course for tests.
@@ -85,6 +86,8 @@ checks:
         unit: ratio
         formula: opcodes with 300 connections / with 10
         why: nobody has to search
+bounds:
+  crowd: [50, 120]
 """
 
 TESTS = """\
@@ -352,6 +355,18 @@ MISTAKES = [
         "given missing", EXERCISE_FILE, "given: [traps.py]", "given: [trap.py] # HERE", "no exercises/ex03_loop/trap.py"
     ),
     Mistake("given elsewhere", EXERCISE_FILE, "given: [traps.py]", "given: [../traps.py] # HERE", "without a folder"),
+    Mistake(
+        "bounds of no size",
+        EXERCISE_FILE,
+        "  crowd: [50, 120]",
+        "  crowds: [5, 9] # HERE",
+        "no size 'crowds' that this",
+    ),
+    Mistake("bounds of three", EXERCISE_FILE, "[50, 120]", "[50, 80, 120] # HERE", ""),
+    Mistake(
+        "size out of bounds", EXERCISE_FILE, "crowd: 100", "crowd: 49 # HERE", "crowd is 49, and the exercise promises"
+    ),
+    Mistake("hidden size out of bounds", HIDDEN_FILE, "crowd: 117", "crowd: 121 # HERE", "promises 50 to 120; choose"),
     Mistake("hidden size unknown", HIDDEN_FILE, "crowd: 117", "crowds: 117 # HERE", "did you mean 'crowd'?"),
     # Checks and their tests
     Mistake(
@@ -796,3 +811,10 @@ def test_the_course_that_this_kit_comes_with_is_in_order() -> None:
     assert exercise.with_needs(["c10k"]) == ("basic", "many", "sleeps", "c5k", "c10k")
     assert exercise.deadline_s(exercise.check("c10k")) == 180
     assert exercise.forbidden.calls.keys() >= {"select", "poll"}
+
+
+def test_each_size_that_this_course_varies_has_bounds_and_each_exercise_its_rules() -> None:
+    for exercise in load_course(find_course_root(Path(__file__))).exercises:
+        assert exercise.bounds.keys() == exercise.sizes.keys(), exercise.slug
+        assert exercise.hidden_sizes is not None
+        assert read_promises(exercise).rules, exercise.slug
