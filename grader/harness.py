@@ -225,6 +225,10 @@ class Run(Program):
             seen = f"it pauses at {message['paused'][:80]!r}" if self._paused else self._unasked(message).seen
             raise Crashed(expected=f"the scenario pauses at {label!r}", seen=seen)
 
+    def has_ended(self) -> bool:
+        """Whether the scenario has something to say: what it returns or raises, or a pause; or is gone."""
+        return self._box.has_message() or not self._box.alive
+
     def go(self, value: Any = None) -> None:
         """Let a scenario that pauses go on; `room.pause()` gives it this value.
 

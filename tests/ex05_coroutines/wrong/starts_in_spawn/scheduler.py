@@ -39,7 +39,7 @@ class Scheduler:
         self._sleeping: list[tuple[float, int, Task]] = []  # a heap; the number keeps tasks from being compared
         self._numbers = itertools.count()
         self._waiting: dict[int, dict[int, Task]] = {}  # by descriptor, then by EPOLLIN or EPOLLOUT
-        self._epoll: select.epoll
+        self._epoll = select.epoll()
 
     def spawn(self, gen: Steps) -> Task:
         """Put a new task at the end of the queue. It takes its first step in run(), not here."""
@@ -49,7 +49,7 @@ class Scheduler:
 
     def run(self) -> None:
         """Run all tasks, and those that they spawn, by turns; return when none is left."""
-        with select.epoll() as self._epoll:
+        with self._epoll:
             while self._ready or self._sleeping or self._waiting:
                 self._wake()
                 for _ in range(len(self._ready)):  # one turn; who becomes ready in it waits for the next
