@@ -973,21 +973,25 @@ def test_close(submission: Submission, rng: Random) -> None:
 # --- what it costs ------------------------------------------------------------------------------------------------
 
 
-def held(student: Any, room: Any, count: int, callbacks: int) -> int:
+def held(student: Any, room: Any, count: int, weights: list[int]) -> int:
     import threading
 
-    begun, gate, ran = threading.Event(), threading.Event(), threading.Semaphore(0)
+    begun, gate, ran, log = threading.Event(), threading.Event(), threading.Semaphore(0), []
 
-    def hold(*_arguments: object) -> None:
-        begun.set()
-        gate.wait()
-        ran.release()
+    def weighing(weight: int) -> Any:
+        def hold(*_arguments: object) -> None:
+            begun.set()
+            gate.wait()
+            log.append(weight)
+            ran.release()
+
+        return hold
 
     room.mark("begin")
     dispatcher = student.Dispatcher()
     for number in range(10):
-        for _ in range(callbacks):
-            dispatcher.on(f"tick-{number}", hold)
+        for weight in weights:
+            dispatcher.on(f"tick-{number}", weighing(weight))
     dispatcher.emit_async("tick-0")
     begun.wait()
     for number in range(1, count):
@@ -995,41 +999,59 @@ def held(student: Any, room: Any, count: int, callbacks: int) -> int:
     room.mark("end")
     room.pause("held")
     gate.set()
-    for _ in range(count * callbacks):
+    for _ in range(count * len(weights)):
         ran.acquire()
-    return count * callbacks
+    return sum(log)
+
+
+def require_all_ran(run: Run, emits: int, weights: list[int]) -> None:
+    """That each callback ran for each event: all weigh something, and together what only these do."""
+    demand(
+        run.result() == emits * sum(weights), f"each of {emits} events runs its {len(weights)} callbacks", "others ran"
+    )
 
 
 def test_threads(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
-    emits, callbacks = sizes["emits"], rng.randint(2, 5)
-    with submission.running(held, emits, callbacks, traced=True) as run:
+    emits, weights = sizes["emits"], rng.sample(range(1 << 30), 3)
+    with submission.running(held, emits, weights, traced=True) as run:
         run.until("held")
         beside = run.threads() - 1
         demand(beside > 0, "a worker, in the callback of the first event", "no thread beside the caller's")
         budget.at_most("threads_beside_the_callers", beside)
-        demand(run.result() == emits * callbacks, f"{emits} events run {emits * callbacks} callbacks", "another number")
+        require_all_ran(run, emits, weights)
         started = run.between("begin", "end").of(*CLONE_CALLS)
         if started.value is not None:  # where nothing can be traced, the threads that are there have been counted
             budget.at_most("threads_started", started)
 
 
-def burst(student: Any, room: Any, count: int) -> int:
+def burst(student: Any, room: Any, count: int, weights: list[int]) -> int:
     import threading
 
-    gate, ran = threading.Event(), threading.Semaphore(0)
+    gate, ran, log = threading.Event(), threading.Semaphore(0), []
+
+    def weighing(weight: int) -> Any:
+        def callback(*_arguments: object) -> None:
+            gate.wait()
+            log.append(weight)
+            ran.release()
+
+        return callback
+
     dispatcher = student.Dispatcher()
-    dispatcher.on("tick", lambda *_arguments: ran.release() if gate.wait() else None)
-    for number in range(count):
-        dispatcher.emit_async("tick", number)
-    gate.set()  # not before: a worker that ends with its queue is started once
+    for weight in weights:
+        dispatcher.on("tick", weighing(weight))
     for _ in range(count):
+        dispatcher.emit_async("tick")
+    gate.set()  # not before: a worker that ends with its queue is started once
+    for _ in range(count * len(weights)):
         ran.acquire()
     room.pause("idle")
-    return count
+    return sum(log)
 
 
-def test_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    with submission.running(burst, sizes["emits"], traced=True) as run:
+def test_idle(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    emits, weights = sizes["emits"], rng.sample(range(1 << 30), 2)
+    with submission.running(burst, emits, weights, traced=True) as run:
         run.until("idle")
         looks = [half_a_second(run)]
 
@@ -1047,6 +1069,7 @@ def test_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         budget.at_most("idle_cpu", least("cpu_ms"))
         if looks[-1]["calls"].value is not None:  # where nothing can be traced, the other two have told
             budget.at_most("idle_syscalls", least("calls"))
+        require_all_ran(run, emits, weights)
 
 
 def half_a_second(run: Run) -> dict[str, Count]:
