@@ -29,7 +29,7 @@ Watch = Callable[[float], None]
 Handler = Callable[[bytes], bytes]
 
 _SLICE_S = 0.1
-_MOST_BYTES = 16 << 20  # that a client keeps; the largest reply that a check asks for is far smaller
+_MOST_BYTES = 8 << 20  # that all clients of a server keep together; what checks ask for at once is far smaller
 _OWN_FDS = 64  # descriptors that the clients' process, or a server, uses for other things
 _POLITE = 500  # a larger crowd leaves with RST: FIN would fill the ephemeral ports with TIME_WAIT
 _TCPI_UNACKED = slice(24, 28)  # struct tcp_info of linux/tcp.h; on a listening socket: connections not yet accepted
@@ -62,11 +62,25 @@ def polled(condition: Callable[[], bool]) -> Callable[[float], bool]:
     return poll
 
 
+class Unread:
+    """How much has come for the clients of one server that nobody has read yet: one limit for all of them."""
+
+    size_bytes = 0
+
+
 class Client:
     """One connection of the crowd."""
 
-    def __init__(self, address: tuple[str, int], watch: Watch, *, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        watch: Watch,
+        *,
+        receive_buffer: int | None = None,
+        unread: Unread | None = None,
+    ) -> None:
         self._watch = watch
+        self._unread = unread or Unread()
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer is not None:  # before connect(): it decides the window that is announced
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -106,8 +120,9 @@ class Client:
         try:
             while data := self.sock.recv(65536):
                 self._got += data
-                if len(self._got) > _MOST_BYTES:
-                    seen = f"more than {_MOST_BYTES >> 20} MiB, beginning with {shown(bytes(self._got[:60]))}"
+                self._unread.size_bytes += len(data)
+                if self._unread.size_bytes > _MOST_BYTES:
+                    seen = f"more than {_MOST_BYTES >> 20} MiB, to one with {shown(bytes(self._got[:60]))} first"
                     raise CheckFailed(expected="replies to what was asked", seen=seen)
         except BlockingIOError:
             return True
@@ -120,9 +135,14 @@ class Client:
         end = self._got.find(b"\n")
         if end < 0:
             return None
-        line = bytes(self._got[:end])
-        del self._got[: end + 1]
-        return line
+        return self._taken(end + 1)[:end]
+
+    def _taken(self, size_bytes: int) -> bytes:
+        """The first bytes that have come, which are kept no longer."""
+        data = bytes(self._got[:size_bytes])
+        del self._got[:size_bytes]
+        self._unread.size_bytes -= len(data)
+        return data
 
     def read_line(self, expected: str = "a reply") -> bytes:
         """The next line, without its newline."""
@@ -137,8 +157,7 @@ class Client:
             if b"\n" in self._got:
                 continue
             if not open_:
-                line = bytes(self._got)
-                self._got.clear()
+                line = self._taken(len(self._got))
                 break
             self._wait_for_more(expected)
         return line
@@ -146,17 +165,13 @@ class Client:
     def read_exactly(self, size_bytes: int) -> bytes:
         while len(self._got) < size_bytes:
             self._more(f"{size_bytes:,} bytes of replies")
-        data = bytes(self._got[:size_bytes])
-        del self._got[:size_bytes]
-        return data
+        return self._taken(size_bytes)
 
     def read_until_closed(self, expected: str = "the end of the connection") -> bytes:
         """Everything up to the end; a reset is an end too."""
         while self.feed():
             self._wait_for_more(expected)
-        data = bytes(self._got)
-        self._got.clear()
-        return data
+        return self._taken(len(self._got))
 
     def closed(self) -> bool:
         """Whether the other end has closed; what came before is kept."""
@@ -200,20 +215,22 @@ class Client:
             self.sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
+        self._taken(len(self._got))
         self.sock.close()
 
     def reset(self) -> None:
         """Close with RST: no TIME_WAIT, so a crowd does not use up the ephemeral ports (tcp(7), SO_LINGER)."""
         with suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
+        self.close()
 
 
 class Crowd:
     """Many connections to one server. Iterating gives the clients; they all go at the end of the `with` block."""
 
-    def __init__(self, handler: Handler, rng: random.Random, watch: Watch) -> None:
+    def __init__(self, handler: Handler, rng: random.Random, watch: Watch, unread: Unread | None = None) -> None:
         self._handler, self._rng, self._watch = handler, rng, watch
+        self._unread = unread or Unread()
         self.clients: list[Client] = []
         self._queued: list[tuple[Client, bytes]] = []
 
@@ -244,7 +261,7 @@ class Crowd:
         for number in range(count):
             if number % 256 == 255:
                 wait_for(polled(lambda: not_accepted(listener) <= backlog // 2), self._watch)
-            self.clients.append(Client(listener.getsockname(), self._watch))
+            self.clients.append(Client(listener.getsockname(), self._watch, unread=self._unread))
 
     def nonce(self) -> bytes:
         """A question that nobody can know beforehand."""

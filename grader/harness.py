@@ -24,7 +24,6 @@ import inspect
 import os
 import random
 import secrets
-import shutil
 import signal
 import socket
 import textwrap
@@ -39,7 +38,7 @@ from grader import program, vitals
 from grader import strace as tracer
 from grader.budgets import Budgets, Count
 from grader.course import Exercise
-from grader.crowd import Client, Crowd, Handler, not_accepted, polled, wait_for
+from grader.crowd import Client, Crowd, Handler, Unread, not_accepted, polled, wait_for
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, Unmeasured
 from grader.policies import Policies
@@ -52,6 +51,7 @@ __all__ = ["Budgets", "Calls", "Count", "Run", "Server", "Submission", "quiet_fo
 START_S = 30.0  # a box that has not introduced itself by then is the machine's fault
 IMPORT_S = 20.0
 _BACKLOG = 4096
+_KEPT_BYTES = 4 << 20  # of each trace, with --keep
 MAX_QUESTIONS = 100_000  # of one scenario: some ten times what the most talkative check of this course needs
 
 
@@ -78,17 +78,18 @@ class Server(Program):
         self._listener, self._stop_fd = listener, stop_fd
         self._handler, self._rng = handler, rng
         self._told_to_stop = False
+        self._unread = Unread()
 
     # --- clients
 
     def client(self, *, receive_buffer: int | None = None) -> contextlib.closing[Client]:
         """One more connection, closed at the end of the `with` block."""
         address = self._listener.getsockname()
-        return contextlib.closing(Client(address, self.watch, receive_buffer=receive_buffer))
+        return contextlib.closing(Client(address, self.watch, receive_buffer=receive_buffer, unread=self._unread))
 
     def crowd(self, count: int) -> Crowd:
         """`count` connections, for a `with` block."""
-        crowd = Crowd(self._handler, self._rng, self.watch)
+        crowd = Crowd(self._handler, self._rng, self.watch, self._unread)
         try:
             crowd.join(self._listener, count)
         except BaseException:
@@ -561,6 +562,8 @@ class Submission:
             if trace is not None and load and since_s is not None:
                 self.policies.look(trace.between(since_s, tracer.now_s()), self.label)
             self._keep(box, trace if traced else None)
+            if trace is not None:
+                trace.close()
 
     def _enter(self, box: Box, *, load: bool) -> float:
         """Prove the wall and load the submission.
@@ -618,7 +621,10 @@ class Submission:
         (self.keep / f"{name}.output").write_bytes(box.output())
         (self.keep / f"{name}.channel").write_bytes(box.channel or b"")
         if trace is not None and trace.path.exists():
-            shutil.copyfile(trace.path, self.keep / f"{name}.strace")
+            with trace.path.open("rb") as whole, (self.keep / f"{name}.strace").open("wb") as kept:
+                kept.write(whole.read(_KEPT_BYTES))
+                if left := len(whole.read()):
+                    kept.write(b"\n... and %d bytes more\n" % left)
 
 
 def _has_helpers(box: Box) -> bool:

@@ -45,6 +45,7 @@ from grader.errors import GraderError
 # (adduser(8) ends at 59,999, systemd's dynamic users begin at 61,184) and exists in a container with 65,536 ids.
 _BOX_UIDS = range(60_100, 61_100)
 _OUTPUT_BYTES = 64 * 1024
+TRACE_BYTES = 16 << 20  # four times the longest of a reference: a host's disk and the judge's memory have room for it
 # Python 3.14 runs code that another process has written into its memory (PEP 768). The option is for an interpreter
 # that reads no environment, the variable for those that it starts; older ones know neither and say nothing.
 NO_REMOTE_DEBUG: Final = ("PYTHON_DISABLE_REMOTE_DEBUG", "1")
@@ -326,9 +327,14 @@ class Box:
         core = {cores[parent % len(cores)]}  # judges that run side by side do not all take one
         uid = self._wall.uid
 
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        longest = TRACE_BYTES if hard == resource.RLIM_INFINITY else min(TRACE_BYTES, hard)
+
         def between_fork_and_exec() -> None:
             kernel.die_with_parent(parent)
             os.sched_setaffinity(0, core)
+            # Of what a tracer writes, which dies of more and takes the box along. The program gets a limit of its own.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (longest, hard))
 
         return subprocess.Popen(
             command,
@@ -515,6 +521,8 @@ class Box:
             return "it still runs, but closed its channel"
         if code > 128 or code < 0:
             number = code - 128 if code > 0 else -code
+            if self.traced and number == signal.SIGXFSZ:
+                return f"signal SIGXFSZ: a trace of its system calls has more than {TRACE_BYTES >> 20} MiB"
             with contextlib.suppress(ValueError):
                 return f"signal {signal.Signals(number).name}"
         return f"exit status {code}"

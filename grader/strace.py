@@ -9,6 +9,7 @@ Sources: strace(1) 6.1; the recipe and its traps were measured on Linux 6.18 wit
 
 import re
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,7 @@ _ENDED = re.compile(r"^[0-9]{1,10} +(?P<time>[0-9]+\.[0-9]+) \+\+\+ (?:exited|ki
 _UNFINISHED = " <unfinished ...>"
 _INTERRUPTED = "= ? ERESTART_RESTARTBLOCK (Interrupted by signal)"
 _RESULT = re.compile(r"\) += ([0-9]{1,9})$")
+_PIECE_BYTES = 1 << 20  # of a trace, read at a time
 _STAMP = re.compile(r"^[0-9]{1,10} +(?P<time>[0-9]+\.[0-9]+) ")
 _PRINTING = re.compile(r"^writev?\((?:1|2)[,<]")
 # After one of these, descriptor 1 or 2 may be anything, a connection too.
@@ -151,12 +153,15 @@ class _Reader:
         self._open: dict[int, int | None] = {}  # by thread: the place of a call that goes on; None: not in `calls`
         self._interrupted: set[int] = set()  # threads whose last call ended so
         self._armed: dict[int, Call] = {}  # by thread: what restart_syscall() would do
+        self._threads: dict[int, int] = {}
         self._armed_last: Call | None = None  # by any: a child may have its parent's
 
     def read(self, line: str) -> None:
         if found := _LINE.match(line):
             pid = int(found["pid"])
-            call = Call(pid=pid, at_s=float(found["time"]), name=found["name"], text=found["text"])
+            pid = self._threads.setdefault(pid, pid)  # a number, or a name, once for all the calls that have it
+            name, text = sys.intern(found["name"]), found["text"]
+            call = Call(pid=pid, at_s=float(found["time"]), name=name, text=text)
             if call.name == "restart_syscall":
                 if pid in self._interrupted:
                     self._end(line, pid, None)
@@ -247,14 +252,22 @@ class Trace:
     def size_bytes(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
+    def close(self) -> None:
+        """Read what is left, and remove the file."""
+        self._refresh()
+        self.path.unlink(missing_ok=True)
+
     def _refresh(self) -> None:
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
             file.seek(self._read_bytes)
-            data = file.read()
-        self._read_bytes += len(data)
-        *lines, self._rest = (self._rest + data.decode("utf-8", "replace")).split("\n")
+            while piece := file.read(_PIECE_BYTES):
+                self._take(piece)
+
+    def _take(self, piece: bytes) -> None:
+        self._read_bytes += len(piece)
+        *lines, self._rest = (self._rest + piece.decode("ascii", "replace")).split("\n")
         known = len(self._reader.calls)
         for line in lines:
             self._reader.read(line)

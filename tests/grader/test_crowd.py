@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.crowd import Client, Crowd, not_accepted, polled, shown, wait_for
+from grader import crowd as crowd_module
+from grader.crowd import Client, Crowd, Unread, not_accepted, polled, shown, wait_for
 from grader.failures import CheckFailed, Crashed, Unmeasured
 
 PATIENCE_S = 30.0
@@ -169,6 +170,34 @@ def test_a_right_reply_is_right_however_it_comes() -> None:
         client.close()
 
     assert asked == b"hello\nagain\n"
+
+
+def test_what_comes_for_all_clients_together_has_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd_module, "_MOST_BYTES", 1000)
+    unread = Unread()
+    with listening() as listener, ExitStack() as stack:
+        pairs = []
+        for _ in range(5):
+            client = Client(listener.getsockname(), patience, unread=unread)
+            stack.callback(client.close)
+            pairs.append((client, stack.enter_context(listener.accept()[0])))
+
+        def come(number: int, data: bytes) -> None:
+            client, connection = pairs[number]
+            connection.sendall(data)
+            client._wait(select.POLLIN)
+            assert client.feed()
+
+        for number in range(4):
+            come(number, b"x" * 239 + b"\n")
+        assert unread.size_bytes == 960
+        assert pairs[0][0].read_line() == b"x" * 239
+        assert pairs[1][0].read_exactly(240)[-1:] == b"\n"
+        pairs[2][0].close()
+        assert unread.size_bytes == 240
+        come(0, b"y" * 700)
+        with pytest.raises(CheckFailed, match=r"more than 0 MiB, to one with b'zz+' first"):
+            come(4, b"z" * 61)
 
 
 def test_a_wrong_reply_is_told_beside_the_right_one() -> None:

@@ -5,6 +5,7 @@ there, where a test would otherwise wait for its end.
 """
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -693,13 +694,37 @@ def test_outputs_and_traces_are_kept_for_who_asks(judged: Judged, strace: str, t
     judged(kept, strace, str(tmp_path))
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "check-1.channel",
         "check-1.output",
         "check-1.strace",
+        "check-2.channel",
         "check-2.output",
         "check-2.strace",
     ]
     assert (tmp_path / "check-1.output").read_text() == "one\ntwo\n"
     assert "exit_group(3)" in (tmp_path / "check-1.strace").read_text()
+
+
+def traced_without_an_end(wall: Wall, strace: str, folder: str) -> list[Any]:
+    sandbox.TRACE_BYTES, harness._KEPT_BYTES = 200_000, 1000
+    source = "import os\n\ndef serve_tiny(lsock, handler, stop_fd):\n    while True: os.access('x' * 4000, 0)\n"
+
+    def check() -> None:
+        with handed_in(wall, source, strace=strace, keep=Path(folder)).serve(shout, traced=True) as running:
+            running.wait_until(lambda: False)
+
+    return [failure_of(check)[:3], len(list(wall.traces.iterdir()))]
+
+
+@pytest.mark.parametrize("boxed", [True, False], ids=["boxed", "bare"])
+def test_a_trace_has_an_end_and_its_program_with_it(judged: Judged, strace: str, tmp_path: Path, boxed: bool) -> None:
+    failure, left = judged(traced_without_an_end, strace, str(tmp_path), boxed=boxed)
+
+    seen = "the program ended with signal SIGXFSZ: a trace of its system calls has more than 0 MiB"
+    assert failure == ["Crashed", "serve_tiny goes on serving", seen]
+    assert left == 0
+    kept = (tmp_path / "check-1.strace").read_text()
+    assert len(kept) < 1100 and re.search(r"\n\.\.\. and [0-9]+ bytes more\n$", kept)
 
 
 def through_a_hole(wall: Wall) -> list[Any]:

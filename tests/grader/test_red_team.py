@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -39,6 +40,7 @@ INCLUDED = re.compile(r"^from ((?:tests\.grader\.red_team|solutions)\.[\w.]+) im
 BREACHED = "breached"  # the word of every attack that got what it came for
 OF_THE_COURSE = ("honest_floor", "_OUT_OF_RESOURCES", "big_crowd: 1013")  # from the checks, the reference, hidden sizes
 REPORT_BYTES = 32_768  # far more than one check's words can take
+JUDGE_BYTES, DISK_BYTES = 150 << 20, 64 << 20  # the most that a grading may take, whatever a submission does
 MEMORY_KIB = 2 << 20  # of each process of the grader, so that an attack that works does no more harm than it must
 
 
@@ -155,6 +157,8 @@ class Grading:
     screen: str
     printed: str  # by the program, the part that the grader keeps
     left: tuple[str, ...]  # processes, and files in the temporary folder
+    judge_bytes: int  # the most memory that the judge had, and the most that the temporary folder held
+    disk_bytes: int
 
     @property
     def report(self) -> Graded | Ungraded:
@@ -201,21 +205,58 @@ def _text_of(line: re.Match[str]) -> str:
 
 def graded(attack: Attack, field: Field, *options: str) -> Grading:
     command, environment = grade(attack, field, *options)
-    done = subprocess.run(
-        command,
-        cwd=COURSE,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
     room = field.room / attack.name
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, cwd=COURSE, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    ) as grader:
+        peaks = Peaks(grader.pid, room / "tmp")
+        with peaks:
+            stdout, stderr = grader.communicate(timeout=240)
     outputs = sorted(room.glob("kept/*.output"))
     printed = "".join(file.read_text(encoding="utf-8", errors="backslashreplace") for file in outputs)
     left = (*survivors(room), *(file.name for file in (room / "tmp").iterdir()))
-    return Grading(exit_code=done.returncode, json=done.stdout, screen=done.stderr, printed=printed, left=left)
+    return Grading(
+        exit_code=grader.returncode,
+        json=stdout,
+        screen=stderr,
+        printed=printed,
+        left=left,
+        judge_bytes=peaks.judge_bytes,
+        disk_bytes=peaks.disk_bytes,
+    )
+
+
+class Peaks:
+    """What a grading takes of its host at most, looked at ten times a second; for a `with` block."""
+
+    def __init__(self, pid: int, scratch: Path) -> None:
+        self.judge_bytes = self.disk_bytes = 0
+        self._pid, self._scratch = pid, scratch
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.1):
+            self.disk_bytes = max(self.disk_bytes, sum(self._sizes()))
+            with suppress(psutil.Error):
+                for process in psutil.Process(self._pid).children(recursive=True):
+                    with suppress(psutil.Error):
+                        if "grader.judge" in process.cmdline():
+                            self.judge_bytes = max(self.judge_bytes, process.memory_info().rss)
+
+    def _sizes(self) -> Iterator[int]:
+        for folder, _, files in os.walk(self._scratch):
+            for name in files:
+                with suppress(OSError):
+                    yield Path(folder, name).lstat().st_blocks * 512
 
 
 def grade(attack: Attack, field: Field, *options: str) -> tuple[list[str], dict[str, str]]:
@@ -275,6 +316,7 @@ def test_an_attack_is_held_and_an_honest_twin_keeps_its_points(
     said = grading.json + grading.screen + grading.printed
     assert grading.left == ()
     assert field.untouched()
+    assert grading.judge_bytes < JUDGE_BYTES and grading.disk_bytes < DISK_BYTES
     assert not [word for word in (BREACHED, field.secret, *OF_THE_COURSE) if word in said]
     assert attack.says in said and attack.refused in grading.screen
     assert len(grading.json) < REPORT_BYTES and len(grading.screen) < REPORT_BYTES
