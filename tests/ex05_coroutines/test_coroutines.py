@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from random import Random
 from typing import Any
 
@@ -102,7 +102,7 @@ def hear(run: Run, wire: socket.socket, rule: str) -> str:
     def listen() -> bool:
         over = run.has_ended()  # looked at before the wire: what was sent until then is there
         with suppress(BlockingIOError):
-            heard.append(wire.recv(65536))
+            heard.append(wire.recv(2000))
         return over or bool(heard)
 
     try:
@@ -258,7 +258,12 @@ def due(program: Program) -> dict[str, Due]:  # noqa: C901 - a case for each wor
 
 def written(program: Program, *names: str) -> list[str]:
     """These tasks' programs, a line each, for a student."""
-    return [f"task {name}: {', '.join(' '.join(map(str, step)) for step in program[name])}" for name in names]
+    lines = []
+    for name in names:
+        steps = groupby(" ".join(map(str, step)) for step in program[name])
+        counted = ((step, len(list(same))) for step, same in steps)
+        lines.append(f"task {name}: {', '.join(f'{step} {n} times' if n > 1 else step for step, n in counted)}")
+    return lines
 
 
 def require_stories(program: Program, played: Played) -> None:
@@ -570,12 +575,11 @@ class Stamps:
     woken: list[tuple[int, float]] = field(default_factory=list)  # a task's number, seconds since the beginning
 
     def look(self, run: Run) -> bool:
-        """Take down what has come. Whether that is all."""
+        """Take down what has come. Whether that is all, or more than can be true."""
         over = run.has_ended()
         with suppress(BlockingIOError):
-            numbers = os.read(self.reading, 65536)
-            self.woken += [(number, time.monotonic() - self.began_s) for number in numbers]
-        return over
+            self.woken += [(number, time.monotonic() - self.began_s) for number in os.read(self.reading, 1000)]
+        return over or len(self.woken) > 1000
 
     def too_early(self, naps_s: Sequence[Sequence[float]]) -> str:
         """The first task that goes on before its sleeps have passed, in words."""
@@ -1359,9 +1363,11 @@ def test_threads(submission: Submission, budget: Budgets, sizes: Sizes, rng: Ran
 def park(student: Any, room: Any, tasks: int) -> None:
     from traps import Join, Sleep
 
-    scheduler = student.Scheduler()
+    scheduler, parked = student.Scheduler(), 0
 
     def sleeps() -> Any:
+        nonlocal parked
+        parked += number
         yield Sleep(3600.0)
 
     def joins(task: Any) -> Any:
@@ -1369,21 +1375,22 @@ def park(student: Any, room: Any, tasks: int) -> None:
 
     def looks() -> Any:
         yield
-        room.pause("parked")
+        room.pause(f"parked {parked}")
 
-    room.pause("empty")
+    number = room.pause("empty")
     for _ in range(tasks // 2):
         scheduler.spawn(joins(scheduler.spawn(sleeps())))
     scheduler.spawn(looks())
     scheduler.run()
 
 
-def test_memory(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    tasks = sizes["held"]
+def test_memory(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    tasks, number = sizes["held"], rng.randrange(1, MODULUS)
     with in_box(submission, park, tasks) as run:
         run.until("empty")
         before = run.rss_bytes()
-        run.until("parked")
+        run.go(number)
+        run.until(f"parked {tasks // 2 * number}")
         budget.at_most("bytes_per_task", max(0, run.rss_bytes() - before) / tasks)
 
 
@@ -1403,7 +1410,7 @@ class Echo:
         return self._submission.serve(handler, entry="serve_echo", **options)
 
 
-def serves(student: Any, room: Any) -> Any:
+def serves(student: Any, room: Any) -> bool:
     """Whether serve_echo is more than its stub; it returns at once, for it is told to stop."""
     import os
     import socket

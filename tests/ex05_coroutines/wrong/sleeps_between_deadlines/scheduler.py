@@ -60,9 +60,10 @@ class Scheduler:
         timeout: float | None = 0.0
         if not self._ready:
             timeout = self._until_next_deadline()
-        if timeout and not self._waiting:
+        if timeout:
             time.sleep(timeout)
-        elif self._waiting or not self._ready:
+            timeout = 0.0
+        if self._waiting or not self._ready:  # else there is nothing to ask the kernel, and a switch costs no call
             for fd, events in self._epoll.poll(timeout):
                 self._wake_waiters(fd, events)
         if self._sleeping:
