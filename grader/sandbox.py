@@ -497,15 +497,15 @@ class Box:
     def lost_to_kill(self, timeout_s: float = 2.0) -> Lost:
         """Whether somebody killed it with SIGKILL: the kernel out of memory, a person, or the program itself.
 
-        Nothing inside can kill strace or bwrap, so those are never the student's fault; of the program itself it
-        cannot be told. Either way the sample says nothing and is taken again.
+        Nothing in a box can kill strace or bwrap, so those are never the student's fault; of the program itself it
+        cannot be told. Either way the sample says nothing and is taken again. A bare program can kill its tracer, which
+        ends by the signal that it has ended by.
         """
         if self._process.poll() is None and not self.alive:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout_s)
-        outermost_is_the_program = self._process.pid == self.pid
         match self._process.poll():
-            case -9 if not outermost_is_the_program:
+            case -9 if self._wall.boxed or not self.pid:
                 return Lost.OUTSIDE
             case -9 | 137:
                 return Lost.INSIDE

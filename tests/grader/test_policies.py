@@ -3,7 +3,10 @@
 What needs a box runs in a judge's process (judged.py), on the exercise of the tiny course.
 """
 
+import os
+import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,8 @@ from grader.strace import CLONE_CALLS, Call, Window
 from handing_in import TINY, failure_of, handed_in
 
 Judged = Callable[..., Any]
+
+COURSE = Path(__file__).parents[2]
 
 ALONE = Watch(calls=tuple(sorted(CLONE_CALLS)), rule=Text({"en": "one process", "ko": "프로세스 하나"}))
 
@@ -117,6 +122,17 @@ def test_a_wait_that_is_replayed_is_the_wait_that_is_watched() -> None:
 
     with pytest.raises(ForbiddenUse, match="poll"):
         watched.require(checks["echo"], {})
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="other architectures have fewer calls")
+def test_strace_knows_each_call_that_is_watched(strace: str) -> None:
+    watched = {call for exercise in load_course(COURSE).exercises for call in Policies(exercise=exercise).calls}
+
+    done = subprocess.run(
+        [strace, "-e", f"trace={','.join(sorted(watched))}", "/bin/true"], check=True, capture_output=True
+    )
+
+    assert watched > CLONE_CALLS and b"invalid" not in done.stderr
 
 
 # --- boxes --------------------------------------------------------------------------------------------------------

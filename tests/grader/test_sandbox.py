@@ -679,6 +679,19 @@ def test_a_bare_program_claims_no_protection_and_is_its_own_outermost_process(
     assert judged(bare, how, boxed=False) == [{}, True, "the program has ended", ended_by, lost]
 
 
+def bare_and_traced(wall: Wall, traced_by: str) -> list[Any]:
+    with open_box(wall, words=tracer.command(traced_by, wall.traces / "bare.strace")) as box:
+        box.prove(30.0, thorough=False)
+        tell(box, end_by, "itself")
+        with pytest.raises(BoxEnded):
+            box.receive(30.0)
+        return [box.ended_by(), box.lost_to_kill().name]
+
+
+def test_a_bare_program_that_kills_itself_takes_no_verdict_along_with_its_tracer(judged: Judged, strace: str) -> None:
+    assert judged(bare_and_traced, strace, boxed=False) == ["signal SIGKILL", "INSIDE"]
+
+
 def bare_end(wall: Wall, traced_by: str) -> bool:
     with open_box(wall, words=tracer.command(traced_by, wall.traces / "bare.strace")) as box:
         box.prove(30.0, thorough=False)
