@@ -17,6 +17,7 @@ reproduced before it was closed.
 """
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -30,7 +31,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -41,7 +42,7 @@ from grader import filter as call_filter
 from grader import inside, kernel
 from grader.errors import GraderError
 
-# One user for each judge keeps the processes of parallel gradings apart. The range is unused on Debian and Ubuntu
+# One user for each judge keeps parallel gradings apart. The range is unused on Debian and Ubuntu
 # (adduser(8) ends at 59,999, systemd's dynamic users begin at 61,184) and exists in a container with 65,536 ids.
 _BOX_UIDS = range(60_100, 61_100)
 _OUTPUT_BYTES = 64 * 1024
@@ -127,16 +128,55 @@ def base_interpreter() -> Path:
     return Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
 
 
-def build_wall(staging: Path, *, boxed: bool, bwrap: str, canary: Canary | None, hidden: Sequence[Path] = ()) -> Wall:
+@contextlib.contextmanager
+def box_user() -> Iterator[int | None]:
+    """The user that this judge's boxes run as while the block lasts, when the judge is root: no other judge's.
+
+    The kernel counts a user's processes, pipes and descriptors in flight, wherever they run. The name of an abstract
+    socket is one process's at a time, and free when that has ended, however. Names belong to a network, so ask in the
+    host's, before the judge has its own.
+
+    Raises:
+        GraderError: all are taken.
+    """
+    if os.getuid() != 0:
+        yield None
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
+        first = os.getpid() % len(_BOX_UIDS)
+        for uid in (*_BOX_UIDS[first:], *_BOX_UIDS[:first]):
+            try:
+                claim.bind(f"\0tracegrade-user-{uid}")
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                yield uid
+                return
+    raise GraderError(
+        f"All {len(_BOX_UIDS):,} users that boxes run as are taken, each by a grading that is under way. "
+        "Grade fewer submissions at a time."
+    )
+
+
+def build_wall(
+    staging: Path,
+    *,
+    boxed: bool,
+    bwrap: str,
+    canary: Canary | None,
+    uid: int | None,
+    hidden: Sequence[Path] = (),
+) -> Wall:
     """Lay out the staging folder for the boxes. As root, in the judge's own mounts, make the interpreter reachable.
 
     Args:
+        uid: the user that boxes run as, as `box_user` gave it.
         hidden: folders that a box must not show, wherever they lie: a course may lie below /usr.
 
     Raises:
         GraderError: the boxes' user cannot reach the folder or the interpreter; the message has the cure.
     """
-    uid = _BOX_UIDS[os.getpid() % len(_BOX_UIDS)] if boxed and os.getuid() == 0 else None
     shutil.copyfile(Path(inside.__file__), staging / "inside.py")
     (staging / "canary").write_text("a file of the host\n")
     traces = staging / "traces"
