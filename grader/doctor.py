@@ -65,7 +65,7 @@ NOT_LINUX: Final = (
     f"in the course's folder, type:\n{_CONTAINER}"
 )
 
-_DEADLINE_S: Final = 20.0  # a way out of what hangs; every probe takes milliseconds
+_DEADLINE_S: Final = 60.0  # a way out of what hangs; every probe takes milliseconds
 _OLDEST_PYTHON: Final = (3, 11)
 _OLDEST_KERNEL: Final = (5, 13)  # the first with Landlock, without which no box is claimed
 _OLDEST_BWRAP: Final = "0.8"  # the first with --disable-userns

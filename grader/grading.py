@@ -37,7 +37,7 @@ from grader.submission import collect
 
 BOX_GRACE_S = 10.0  # behind a check's own deadline: then its box is killed from here
 JUDGE_GRACE_S = 20.0  # behind that: then the judge hangs, and there is no verdict
-START_S = 60.0
+START_S = 180.0  # a judge that has not proven its wall by then hangs; strace alone may take 60
 
 OnCheck = Callable[[Check], None]
 OnReady = Callable[["Start"], None]

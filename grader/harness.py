@@ -48,7 +48,7 @@ from grader.shapes import fitting, fitting_question
 
 __all__ = ["Budgets", "Calls", "Count", "Run", "Server", "Submission", "quiet_for", "source_of"]
 
-START_S = 30.0  # a box that has not introduced itself by then is the machine's fault
+START_S = 60.0  # a box that has not introduced itself by then is the machine's fault
 IMPORT_S = 20.0
 _BACKLOG = 4096
 _KEPT_BYTES = 4 << 20  # of each trace, with --keep

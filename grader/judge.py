@@ -177,7 +177,7 @@ def _missing(wall: Wall, limits: Limits) -> dict[str, str] | Lost:
         import pytest  # noqa: F401 - needed soon, and a tenth of a second: it comes while the box starts
 
         try:
-            return box.prove(30.0, thorough=True)
+            return box.prove(60.0, thorough=True)
         except (BoxEnded, TimeoutError) as error:
             if (lost := box.lost_to_kill()) is not Lost.NO:
                 return lost

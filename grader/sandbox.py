@@ -52,6 +52,7 @@ TRACE_BYTES = 16 << 20  # four times the longest of a reference: a host's disk a
 NO_REMOTE_DEBUG: Final = ("PYTHON_DISABLE_REMOTE_DEBUG", "1")
 NO_REMOTE_DEBUG_X: Final = "disable-remote-debug"
 _CHANNEL_BYTES = 1 << 20  # of what was said on the channel, where that is kept
+_ENDING_S = 20.0  # what stands around a program ends when that has; on a busy machine a little later
 _SEND_S = 30.0  # for a program that does not read; a busy machine is slow, but not as slow
 
 
@@ -529,12 +530,12 @@ class Box:
         """What the program printed, the first 64 KiB; when it has ended, its last words too."""
         if not self.alive:  # its last words may still stand in the pipe
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1.0)
-            self._drain.join(timeout=1.0)
+                self._process.wait(_ENDING_S)
+            self._drain.join(timeout=_ENDING_S if self._wall.boxed else 1.0)  # a bare one may have left a writer
         rest = self._output.dropped_bytes
         return bytes(self._output.kept) + (b"\n... and %d bytes more" % rest if rest else b"")
 
-    def lost_to_kill(self, timeout_s: float = 2.0) -> Lost:
+    def lost_to_kill(self) -> Lost:
         """Whether somebody killed it with SIGKILL: the kernel out of memory, a person, or the program itself.
 
         Nothing in a box can kill strace or bwrap, so those are never the student's fault; of the program itself it
@@ -543,7 +544,7 @@ class Box:
         """
         if self._process.poll() is None and not self.alive:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout_s)
+                self._process.wait(_ENDING_S)
         match self._process.poll():
             case -9 if self._wall.boxed or not self.pid:
                 return Lost.OUTSIDE
@@ -555,7 +556,7 @@ class Box:
     def ended_by(self) -> str:
         """How the program ended, for a person."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2.0)
+            self._process.wait(2.0 if self.alive else _ENDING_S)
         code = self._process.poll()
         if code is None:
             return "it still runs, but closed its channel"

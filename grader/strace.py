@@ -111,7 +111,7 @@ def refusal(strace: str, scratch: Path, uid: int | None = None) -> str | None:
             [*command(strace, trace), "/bin/true"],
             env={},
             capture_output=True,
-            timeout=20,
+            timeout=60,
             text=True,
             errors="replace",
             check=False,

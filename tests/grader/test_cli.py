@@ -416,7 +416,7 @@ def test_ctrl_c_is_no_verdict_and_leaves_no_process_and_no_file(course: Tiny, tm
         wait_until(lambda: in_a_box(process.pid), "a box")
         below = descendants(process.pid)
         os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole foreground group
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
 
     assert process.returncode == 3
     assert "grade: interrupted, so there is no verdict." in err
@@ -511,7 +511,7 @@ def test_a_reader_that_has_seen_enough_ends_the_grading_without_a_traceback(cour
         process.stdout.close()
         assert process.stderr is not None
         err = process.stderr.read()
-        process.wait(timeout=60)
+        process.wait(timeout=240)
 
     assert process.returncode == 3
     assert err == ""

@@ -17,7 +17,7 @@ from grader import crowd as crowd_module
 from grader.crowd import Client, Crowd, Unread, not_accepted, polled, shown, wait_for
 from grader.failures import CheckFailed, Crashed, Unmeasured
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 Address = tuple[str, int]
 
 

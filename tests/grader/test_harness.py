@@ -571,7 +571,7 @@ def looked_at_when_dead(wall: Wall) -> list[Any]:
     with serving(wall, REFERENCE) as running:
         program = psutil.Process(running.pid)
         program.kill()
-        psutil.wait_procs([program], timeout=30)
+        psutil.wait_procs([program], timeout=120)
         found = [failure_of(look)[:3] for look in (running.threads, running.open_fds, running.check_alive)]
         with_stop = failure_of(lambda: running.stopped().__enter__())
         return [*found, with_stop[:3]]
@@ -668,7 +668,7 @@ def killed(wall: Wall, outside: bool) -> list[Any]:
         with submission.serve(shout) as running, running.client() as client:
             program = psutil.Process(running.pid)
             os.kill(pids[0] if outside else running.pid, signal.SIGKILL)
-            psutil.wait_procs([program], timeout=30)
+            psutil.wait_procs([program], timeout=120)
             client.ask(b"hello", b"HELLO")
 
     return [failure_of(check)[0], submission.lost.name, submission.boxes, len(pids)]

@@ -481,7 +481,7 @@ def messages(wall: Wall) -> list[Any]:
 
 def becomes(condition: Callable[[], bool]) -> bool:
     """Whether it comes true before anybody's patience ends."""
-    deadline_s = time.monotonic() + 30.0
+    deadline_s = time.monotonic() + 120.0
     while not condition():
         if time.monotonic() > deadline_s:
             return False
