@@ -336,7 +336,7 @@ def _run() -> NoReturn:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _be_uninterrupted()
-        click.echo("\ngrade: interrupted, so there is no verdict.", err=True)
+        click.echo("grade: interrupted, so there is no verdict.", err=True)  # click has ended the line of the ^C
         sys.exit(NO_VERDICT)
     except _ReaderGone:
         _drop_output()
