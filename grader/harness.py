@@ -72,9 +72,10 @@ class Server(Program):
         rng: random.Random,
         entry: str,
         rss_at_start: int,
+        fds_at_start: int,
     ) -> None:
         super().__init__(box, trace, entry=entry, goes_on=f"{entry} goes on serving")
-        self.rss_at_start = rss_at_start
+        self.rss_at_start, self.fds_at_start = rss_at_start, fds_at_start
         self._listener, self._stop_fd = listener, stop_fd
         self._handler, self._rng = handler, rng
         self._told_to_stop = False
@@ -171,6 +172,11 @@ class Server(Program):
             raise self._unasked(message)
         if "returned" not in message:
             raise problem(message.get("problem"), f"{self._entry} raised", f"{self._entry} returns")
+
+    def holds_what_was_lent(self) -> bool:
+        """Whether listener and stop descriptor are still open in the program, also behind its return."""
+        lent = (f"socket:[{os.fstat(self._listener.fileno()).st_ino}]", f"pipe:[{os.fstat(self._stop_fd).st_ino}]")
+        return set(lent) <= set(self.descriptors())
 
     def _unasked(self, message: Mapping[str, Any]) -> CheckFailed:
         if "stray" in message:
@@ -394,6 +400,10 @@ class Submission:
             listener.listen(_BACKLOG)
             fds = [listener.fileno(), stop_read, *pass_fds]
             box, trace = stack.enter_context(self._box(traced, inject, open_files, fds, alone=alone))
+            try:
+                fds_at_start = vitals.open_fds(box.pid)
+            except vitals.Gone:
+                fds_at_start = 0  # how it ended, the order will tell
             self._order(
                 box,
                 {
@@ -418,6 +428,7 @@ class Submission:
                 rng=self.rng,
                 entry=entry,
                 rss_at_start=self.rss_at_start,
+                fds_at_start=fds_at_start,
             )
             try:
                 yield server

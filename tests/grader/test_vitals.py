@@ -80,6 +80,8 @@ def test_descriptors_are_counted_as_they_come_and_go() -> None:
         before = vitals.open_fds(process.pid)
         go_on(process)
         opened = vitals.open_fds(process.pid)
+        same = os.readlink(f"/proc/{process.pid}/fd/0")
+        assert vitals.descriptors(process.pid).count(same) == 8
         go_on(process)
         closed = vitals.open_fds(process.pid)
 
