@@ -303,8 +303,8 @@ class Program:
         return self._alive(vitals.rss_bytes)
 
     def mappings(self, name: str) -> int:
-        """How many mappings with this name it has now."""
-        return self._alive(lambda pid: vitals.mappings(pid, name))
+        """How many mappings with this name its processes have now."""
+        return self._alive(lambda _pid: sum(vitals.mappings(pid, name) for pid in self._living()))
 
     def switches(self) -> int:
         """How often the threads that it has now have gone to sleep so far."""
