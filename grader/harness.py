@@ -20,6 +20,7 @@ and the least counts. Noise only adds; nobody can be lucky below the truth.
 import builtins
 import contextlib
 import dis
+import functools
 import inspect
 import os
 import random
@@ -653,6 +654,7 @@ def _has_helpers(box: Box) -> bool:
     return True
 
 
+@functools.cache  # it looks through the whole file
 def source_of(function: Callable[..., Any]) -> str:
     """The source of one function, to be shipped.
 
