@@ -11,12 +11,15 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from grader import kernel
 from grader.errors import MISUSED, GraderError, KitError
 from grader.report import Graded, Ungraded, from_json
-from grader.scratch import PREFIX, held_folder
+
+_FOLDER = "tracegrade-handed-in-"
 
 
 def grade_aside(words: Sequence[str], files: Mapping[str, str] | None = None) -> Graded | Ungraded:
@@ -42,7 +45,7 @@ def grade_aside(words: Sequence[str], files: Mapping[str, str] | None = None) ->
         return from_json(report)
     except ValueError:
         # What was handed in is named without the folder, which tells a student nothing and is gone by now.
-        message = re.sub(rf"[^\s:]*/{PREFIX}[^\s/:]*[/:]?\s*", "", _last_words(said))
+        message = re.sub(rf"[^\s:]*/{_FOLDER}[^\s/:]*[/:]?\s*", "", _last_words(said))
         kind = KitError if process.returncode == MISUSED else GraderError
         raise kind(message or f"The grading ended without a word (status {process.returncode}). Try again.") from None
 
@@ -62,10 +65,10 @@ def main() -> None:
     sys.argv[1:] = order["words"]
     if order["files"] is None:
         cli.main()
-    with held_folder() as folder:
+    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
         for name, text in order["files"].items():
-            (folder / name).write_bytes(text.encode())
-        sys.argv += ["--submission", str(folder)]
+            Path(folder, name).write_bytes(text.encode())
+        sys.argv += ["--submission", folder]
         cli.main()
 
 

@@ -25,6 +25,7 @@ ASLEEP_S = 3.0  # nor than this for a program that sleeps through it: load keeps
 SILENT_CPU_S = 5.0  # nor for one that has used so much processor time without any progress: it goes round in circles
 SETTLED_S = 3.0
 BUSY_CPU_S = 0.2
+MESSAGE_S = 5.0  # from the first byte of a message to its last
 _STILL = 4  # looks in a row, 5 ms apart, at which nothing has changed
 _RESTLESS = 40  # looks at which it slept, but had been awake since the last one: a timer wakes it, and will again
 _TRACE_ROOM_BYTES = 1 << 20  # with less room on its disk, a trace may have stopped for want of it
@@ -60,24 +61,6 @@ class Calls:
         if window is None:
             return Count(value=None)
         return Count(value=window.count(*names), evidence=tuple(window.evidence(names)))
-
-    def besides(self, *names: str) -> Count:
-        """All but the calls with these names."""
-        window = self._calls()
-        if window is None:
-            return Count(value=None)
-        others = {call.name for call in window.calls}.difference(names)
-        return Count(value=window.count(*others), evidence=tuple(window.evidence(others)) if others else ())
-
-    def sleeps_before_a_reply(self) -> Count:
-        """The calls in which it waited for the clock, whatever was ready meanwhile. Behind the first that sends, only
-        those count that are made for sleeping: a timeout may pass when nothing is ready any more.
-        """
-        window = self._calls()
-        if window is None:
-            return Count(value=None)
-        slept = window.sleeps_before(tracer.SENDING_CALLS)
-        return Count(value=len(slept), evidence=tuple(call.text for call in slept[:5]))
 
     def fds_handed_over(self) -> Count:
         """Descriptors handed to the kernel to be watched: select sets, poll arrays, epoll_ctl."""
@@ -173,7 +156,7 @@ class Program:
 
     def _how_it_ended(self) -> CheckFailed:
         try:
-            message = self._box.receive(5.0)
+            message = self._box.receive(MESSAGE_S)
         except (BoxEnded, TimeoutError):
             return Crashed(
                 expected=self._goes_on,
@@ -212,18 +195,6 @@ class Program:
             time.sleep(0.005)
         return still >= _STILL
 
-    def rest(self) -> None:
-        """Wait until it sleeps: what it does behind an answer is done. One look is enough where the last thing heard of
-        it was the work of its only thread; a program that never sleeps is left alone, as in `settle`.
-        """
-        began_s = self._cpu_s()
-        while self._cpu_s() - began_s < BUSY_CPU_S:
-            self.check_alive()
-            with contextlib.suppress(vitals.Gone):
-                if vitals.pulse(self.pid).sleeping:
-                    return
-            time.sleep(0.0005)
-
     def _waiting(self) -> int:
         """How much waits for the program: while that changes, it has a reason to be awake."""
         return 0
@@ -248,14 +219,13 @@ class Program:
     # --- measuring
 
     @contextlib.contextmanager
-    def counting(self, *, settled: bool = True) -> Iterator[Calls]:
+    def counting(self) -> Iterator[Calls]:
         """Count the system calls of the whole box from one settled moment to another.
 
         The last calls that the block causes are waited for. A program that never settles has no last one: then the
-        window ends with the block. So does one that is not to be `settled`, which begins with the block, too.
+        window ends with the block.
         """
-        if settled:
-            self.settle()
+        self.settle()
         since_s = until_s = tracer.now_s()
 
         def cut() -> tracer.Window | None:
@@ -266,7 +236,7 @@ class Program:
 
         yield Calls(cut)
         ended_s = tracer.now_s()
-        until_s = tracer.now_s() if settled and self.settle() else ended_s
+        until_s = tracer.now_s() if self.settle() else ended_s
 
     def _bracket(self, trace: tracer.Trace, until_s: float) -> None:
         """Make sure that the trace goes on behind a window, or the window proves nothing.
@@ -295,16 +265,12 @@ class Program:
     def open_fds(self) -> int:
         return self._alive(vitals.open_fds)
 
-    def descriptors(self) -> tuple[str, ...]:
-        """What each open descriptor is, as the kernel names it."""
-        return self._alive(vitals.descriptors)
-
     def rss_bytes(self) -> int:
         return self._alive(vitals.rss_bytes)
 
     def mappings(self, name: str) -> int:
-        """How many mappings with this name its processes have now."""
-        return self._alive(lambda _pid: sum(vitals.mappings(pid, name) for pid in self._living()))
+        """How many mappings with this name it has now."""
+        return self._alive(lambda pid: vitals.mappings(pid, name))
 
     def switches(self) -> int:
         """How often the threads that it has now have gone to sleep so far."""

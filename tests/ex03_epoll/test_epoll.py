@@ -9,7 +9,7 @@ from grader import line_server
 from grader.crowd import shown
 from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
 from grader.harness import Budgets, Count, Submission
-from grader.line_server import Sizes, one_at_a_time, served, shout
+from grader.line_server import Sizes, served, shout
 from grader.sandbox import hard_open_files
 
 # --- what it answers ----------------------------------------------------------------------------------------------
@@ -17,14 +17,6 @@ from grader.sandbox import hard_open_files
 
 def test_basic(submission: Submission) -> None:
     line_server.basic(submission)
-
-
-def test_bytes(submission: Submission, rng: Random) -> None:
-    line_server.verbatim(submission, rng)
-
-
-def test_stop(submission: Submission, budget: Budgets) -> None:
-    line_server.stop(submission, budget)
 
 
 def test_many(submission: Submission, sizes: Sizes) -> None:
@@ -47,12 +39,8 @@ def test_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     line_server.partial(submission, budget, sizes)
 
 
-def test_backpressure(submission: Submission, budget: Budgets) -> None:
-    line_server.backpressure(submission, budget)
-
-
-def test_rst(submission: Submission, budget: Budgets) -> None:
-    line_server.rst(submission, budget)
+def test_rst(submission: Submission) -> None:
+    line_server.rst(submission)
 
 
 # --- which kernel interface it uses -------------------------------------------------------------------------------
@@ -102,20 +90,17 @@ def test_steady(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
 
 
 def test_accept(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    count, at_once = sizes["crowd"], 10
+    count = sizes["crowd"]
     with submission.serve(shout, traced=True) as server, server.crowd(count) as there_already:
         there_already.ask_each()
 
         def per_connection() -> Count:
-            with server.crowd(0) as newcomers:
-                with server.counting() as calls:
-                    for _ in range(count // at_once):
-                        with server.stopped():  # so that how many wait does not depend on who is quicker
-                            server.more(newcomers, at_once)
-                        server.wait_until(lambda: server.not_accepted() == 0)
-                        server.rest()
+            with server.counting() as calls:
+                newcomers = server.crowd(count)
+                server.wait_until(lambda: server.not_accepted() == 0)
+            with newcomers:
                 newcomers.ask_each()
-            return calls.total() / (count // at_once * at_once)
+            return calls.total() / count
 
         budget.at_most("syscalls_per_accept", per_connection)
 
@@ -160,7 +145,7 @@ def test_scale_kernel(submission: Submission, budget: Budgets, sizes: Sizes) -> 
 
         def handed_over() -> Count:
             with server.counting() as calls:
-                one_at_a_time(server, crowd, requests)
+                crowd.ask_serially(requests)
             return calls.fds_handed_over() / requests
 
         budget.at_most("fds_to_kernel_per_event", handed_over)
