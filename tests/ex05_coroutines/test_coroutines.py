@@ -1150,7 +1150,7 @@ def crowd_out(  # noqa: C901 - a scenario stands alone
 
         def spins() -> Any:
             nonlocal switches
-            while time.monotonic() < due_s + 0.01 and not woken:
+            while time.monotonic() < due_s + 0.03 and not woken:
                 yield
             while not woken and switches < cap:
                 switches += 1
