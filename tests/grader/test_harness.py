@@ -251,6 +251,24 @@ def test_a_scenario_gives_what_it_returns(judged: Judged) -> None:
     assert judged(run_scale, REFERENCE) == ["nothing", 42]
 
 
+def waits(_student: Any, room: Any) -> int:
+    room.pause("held")
+    return 42
+
+
+def heard_of(wall: Wall) -> list[bool]:
+    with handed_in(wall, REFERENCE).running(waits) as run:
+        run.until("held")
+        while_it_pauses = run.has_ended()
+        run.go()
+        run.wait_until(run.has_ended)
+        return [while_it_pauses, run.has_ended(), run.result() == 42]
+
+
+def test_that_a_scenario_has_something_to_say_is_seen_without_taking_it(judged: Judged) -> None:
+    assert judged(heard_of) == [False, True, True]
+
+
 @pytest.mark.parametrize(
     ("source", "failure"),
     [
@@ -389,6 +407,7 @@ def counted(wall: Wall, strace: str) -> dict[str, Any]:
             "idle": idle.total().value,
             "total": (calls.total() / 20).value,
             "sent": calls.of("sendto").value,
+            "besides": (calls.total(besides=["sendto"]) / 20).value,
             "seen": list(calls.seen(["sendto", "write"])),
             "evidence": list(calls.total().evidence),
             "handed over": joined.fds_handed_over().value,
@@ -402,6 +421,7 @@ def test_the_calls_of_a_window_are_counted_from_one_settled_moment_to_another(ju
     assert found["idle"] == 0
     assert found["total"] == pytest.approx(3.0, abs=0.1)
     assert (found["sent"], found["seen"]) == (20, ["sendto"])
+    assert found["besides"] == pytest.approx(found["total"] - 1)
     assert found["evidence"][0].startswith("20 x ") or "20 x sendto" in found["evidence"][0]
     assert len(found["evidence"]) == 6
     assert (found["accepted"], found["handed over"]) == (3, 3)
@@ -417,6 +437,7 @@ def untraced(wall: Wall) -> list[Any]:
                 crowd.ask_serially(5)
             assert calls.of("sendto") == calls.fds_handed_over() == Count(value=None)
             assert calls.seen(["sendto"]) == {}
+            assert calls.total(besides=["sendto"]) == Count(value=None)
             return calls.total() / 5
 
         budget.at_most("calls", per_request)
