@@ -46,9 +46,7 @@ class Budgets:
             CheckFailed: over the limit.
             GraderError: the check names a budget that `exercise.yaml` does not have.
         """
-        rule = next((rule for rule in self.rules if rule.name == name), None)
-        if rule is None:
-            raise GraderError(f"A check asks for the budget {name}, which its entry in exercise.yaml does not list.")
+        rule = self._rule(name)
         takes: list[Count] = []
         while len(takes) < (TAKES if callable(taken) else 1):
             one = taken() if callable(taken) else taken
@@ -60,6 +58,20 @@ class Budgets:
         self._remember(rule, best.value)
         if best.value is not None and best.value > rule.limit:
             self._fail(rule, best, takes)
+
+    def limit_of(self, name: str) -> float:
+        """Its limit, for a check that stops to count where more says nothing more.
+
+        Raises:
+            GraderError: as `at_most`.
+        """
+        return self._rule(name).limit
+
+    def _rule(self, name: str) -> BudgetRule:
+        for rule in self.rules:
+            if rule.name == name:
+                return rule
+        raise GraderError(f"A check asks for the budget {name}, which its entry in exercise.yaml does not list.")
 
     def _remember(self, rule: BudgetRule, value: float | None) -> None:
         self.measurements = [m for m in self.measurements if m.name != rule.name]  # of a check that is taken again

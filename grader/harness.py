@@ -184,8 +184,7 @@ class Server(Program):
 class Run(Program):
     """A scenario that runs, in its box. Made by `Submission.running`.
 
-    The scenario's room has `pause(label)`, `ask(question)`, `mark(label)` and `opcodes(function, *arguments)`: see
-    `inside.Room`.
+    The scenario's room has `pause(label)`, `ask(question)` and `mark(label)`: see `inside.Room`.
     """
 
     def __init__(
@@ -354,15 +353,13 @@ class Submission:
         inject: Sequence[str] = (),
         open_files: int | None = None,
         send_buffer: int | None = None,
-        opcodes: bool = False,
         strays: bool = True,
         alone: bool = False,
     ) -> Iterator[Server]:
         """The exercise's entry function, serving in a fresh box until the end of the block.
 
         Args:
-            handler: a function of the check's file that stands alone; its source is shipped. With `opcodes`, none: the
-                reply to any line is then the number of opcodes since the last one.
+            handler: a function of the check's file that stands alone; its source is shipped.
             entry: another function than `exercise.yaml` names.
             arguments: behind listener and handler; by default the stop descriptor alone.
             pass_fds: more descriptors for the box, under the same numbers.
@@ -399,7 +396,6 @@ class Submission:
                     "arguments": [stop_read] if arguments is None else list(arguments),
                     "source": source_of(handler) if handler else "",
                     "handler": handler.__name__ if handler else "",
-                    "meter": opcodes,
                     "strays": strays,
                 },
                 "serving",

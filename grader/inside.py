@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
 
 MAX_FRAME_BYTES = 1 << 20
+_PLAIN_GO = b'{"op": "go", "value": null}'
 # The host's canary listens here. A server in the judge's own network listens on 127.0.0.1, perhaps on the same port.
 CANARY_HOST = "127.77.0.1"
 
@@ -54,10 +55,22 @@ class Channel:
             data = json.dumps({"problem": problem("raised", "the result is larger than 1 MiB")}).encode()
         self._sock.sendall(struct.pack(">I", len(data)) + data)
 
+    def pause(self, label: bytes) -> Message | None:
+        """Tell the judge, and sleep until it says go; None when it has gone.
+
+        As `send` and `receive`, mostly without JSON: instructions are counted from one pause to another, and few of
+        them should be ours.
+        """
+        data = b'{"paused": "%b"}' % label
+        self._sock.sendall(struct.pack(">I", len(data)) + data)
+        return self.receive()
+
     def receive(self) -> Message | None:
         """The next message, or None when the judge has gone."""
         head = self._exactly(4)
         body = self._exactly(struct.unpack(">I", head)[0]) if head else None
+        if body == _PLAIN_GO:
+            return {"op": "go", "value": None}
         message: Message | None = json.loads(body) if body else None
         return message
 
@@ -346,67 +359,18 @@ def shipped(source: str, name: str) -> Any:
     return getattr(room, name)
 
 
-class OpcodeMeter:
-    """How many opcodes of Python this thread has run, for the cost of a request as a function of N.
-
-    A program can switch it off (sys.settrace(None)); the judge therefore refuses counts below an honest floor.
-    """
-
-    def __init__(self) -> None:
-        self.count = self._told = 0
-
-    def reply(self, _line: bytes) -> bytes:
-        """A handler that answers with the opcodes since its last answer."""
-        since, self._told = self.count - self._told, self.count
-        return b"%d" % since
-
-    def start(self) -> None:
-        if sys.version_info >= (3, 12):
-            import _thread
-
-            monitoring, here = sys.monitoring, _thread.get_ident
-
-            def instruction(_code: types.CodeType, _offset: int, owner: int = here()) -> None:
-                if here() == owner:  # sys.monitoring sees all threads, sys.settrace one
-                    self.count += 1
-
-            monitoring.use_tool_id(monitoring.PROFILER_ID, "opcodes")
-            monitoring.register_callback(monitoring.PROFILER_ID, monitoring.events.INSTRUCTION, instruction)
-            monitoring.set_events(monitoring.PROFILER_ID, monitoring.events.INSTRUCTION)
-        else:
-            sys.settrace(self._frame)
-
-    def stop(self) -> None:
-        if sys.version_info >= (3, 12):
-            sys.monitoring.set_events(sys.monitoring.PROFILER_ID, 0)
-            sys.monitoring.free_tool_id(sys.monitoring.PROFILER_ID)
-        else:
-            sys.settrace(None)
-
-    def _frame(self, frame: types.FrameType, event: str, _argument: object) -> Callable[..., Any]:
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        if event == "opcode":
-            self.count += 1
-        return self._frame
-
-
 def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> None:
     entry = getattr(module, order["entry"], None)
     if not callable(entry):
         channel.send({"problem": problem("missing", f"{order['module']}.py has no function {order['entry']}")})
         return
-    meter = OpcodeMeter()
-    handler = meter.reply if order["meter"] else shipped(order["source"], order["handler"])
+    handler = shipped(order["source"], order["handler"])
     arguments = [socket.socket(fileno=order["listen_fd"]), handler, *order["arguments"]]
     own_pid = os.getpid()
     channel.send({"serving": True})
-    if order["meter"]:
-        meter.start()
     try:
         entry(*arguments)
     except BaseException as error:
-        sys.settrace(None)
         leaves = isinstance(error, SystemExit) and not error.code
         if os.getpid() != own_pid:  # in any other program too, a child's exception would end the child
             if not isinstance(error, SystemExit):
@@ -428,12 +392,10 @@ class Room:
 
     def __init__(self, channel: Channel, marks: str) -> None:
         self._channel, self._marks = channel, marks
-        self._meter = OpcodeMeter()
 
     def pause(self, label: str) -> Any:
-        """Tell the judge, and wait for its go; what it says with that, if anything."""
-        self._channel.send({"paused": label})
-        go = self._channel.receive()
+        """Tell the judge, and wait for its go; what it says with that, if anything. `label` is [a-z0-9_]+."""
+        go = self._channel.pause(label.encode())
         if go is None:
             os._exit(0)  # nobody is left to tell
         return go["value"]
@@ -449,20 +411,6 @@ class Room:
     def mark(self, label: str) -> None:
         """One line in the trace: a file that is not there is asked for. `label` is [a-z0-9_]+, once a scenario."""
         os.access(f"{self._marks}/{label}", os.F_OK)
-
-    def opcodes(self, function: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
-        """The opcodes of Python that this thread runs for function(*arguments), and what it returns."""
-        self._meter = meter = OpcodeMeter()
-        meter.start()
-        try:
-            value = function(*arguments)
-        finally:
-            meter.stop()
-        return meter.count, value
-
-    def opcodes_so_far(self) -> int:
-        """Within `opcodes`: how many it has counted by now."""
-        return self._meter.count
 
 
 def run(module: types.ModuleType | None, order: Message, channel: Channel) -> None:

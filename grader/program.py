@@ -17,6 +17,7 @@ from grader.budgets import Count
 from grader.crowd import polled, wait_for
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured
 from grader.sandbox import Box, BoxEnded
+from grader.stepping import Steps, stepping
 
 _T = TypeVar("_T")
 
@@ -28,6 +29,9 @@ BUSY_CPU_S = 0.2
 MESSAGE_S = 5.0  # from the first byte of a message to its last
 _STILL = 4  # looks in a row, 5 ms apart, at which nothing has changed
 _RESTLESS = 40  # looks at which it slept, but had been awake since the last one: a timer wakes it, and will again
+_REST_S = 0.01  # so long a program sleeps that has done what it was asked
+_AFTERWARDS_S = 0.1  # what it puts off for so long is counted as well
+_WAKE_UPS = 5  # more often nobody waits for it to sleep for so long: a timer wakes it, and will again
 _TRACE_ROOM_BYTES = 1 << 20  # with less room on its disk, a trace may have stopped for want of it
 
 
@@ -82,6 +86,18 @@ class Calls:
         return None if window is None else window.everything
 
 
+class Instructions:
+    """The machine instructions of one block, to be asked for when the block is over."""
+
+    def __init__(self, rest: Callable[[], None]) -> None:
+        self._rest = rest
+        self.count = 0
+
+    def rest(self) -> None:
+        """Within the block: wait until the program sleeps, so that what comes now is not served with what came."""
+        self._rest()
+
+
 class Program:
     """A submission that runs in its box. `trace` is None when it is not traced."""
 
@@ -92,6 +108,7 @@ class Program:
         self._pulse: tuple[vitals.Pulse, ...] = ()
         self._pulse_since_s = 0.0
         self._silent_from_cpu_s: float | None = None
+        self._stepped = False
 
     @property
     def pid(self) -> int:
@@ -126,7 +143,7 @@ class Program:
                 raise CheckFailed(
                     expected="an answer", seen=f"nothing: the program sleeps{f' in {place}' if place else ''}"
                 )
-        if computes:
+        if computes or self._stepped:  # single steps take a hundred thousand times as long
             return
         used_s = self._cpu_s() - self._silent_from_cpu_s
         if used_s > SILENT_CPU_S:
@@ -254,6 +271,61 @@ class Program:
             _require_room(trace, failure)
             expected = "a trace that goes on behind the window"
             raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
+
+    @contextlib.contextmanager
+    def stepped(self, *, limit: int) -> Iterator[Instructions]:
+        """Count the machine instructions that its main thread runs from one sleep to another: what the block causes,
+        and what it puts off for a moment. The box must be `alone`.
+
+        Args:
+            limit: at so many it is let go, and not counted any more.
+
+        Raises:
+            ForbiddenUse: somebody else in the box works meanwhile: a thread, a process.
+            Unmeasured: this machine cannot count them.
+        """
+        self._rest(_REST_S)
+        others = self._others()
+        with stepping(self.pid, limit=limit) as steps:
+            self._stepped = True
+            counted = Instructions(lambda: self._rest(_REST_S, steps))
+            try:
+                counted.rest()
+                before = steps.count
+                yield counted
+                self._rest(_AFTERWARDS_S, steps)
+                counted.count = steps.count - before
+            finally:
+                self._stepped = False
+        self.check_alive()
+        if steps.gave_birth or self._others() != others:
+            raise ForbiddenUse(
+                expected="the thread that is counted does the work itself",
+                seen="a thread or process was made for it" if steps.gave_birth else "others worked meanwhile",
+            )
+
+    def _rest(self, quiet_s: float, steps: Steps | None = None) -> None:
+        """Wait until it has slept for so long; but not for a program that is not stepped through any more."""
+        began_s, since_s, wake_ups, last = time.monotonic(), 0.0, 0, None
+        while wake_ups < _WAKE_UPS and (not steps.over if steps else time.monotonic() - began_s < SETTLED_S):
+            self.check_alive()
+            with contextlib.suppress(vitals.Gone):
+                pulse = vitals.pulse(self.pid)
+                if not pulse.sleeping or pulse != last:
+                    wake_ups += last is not None and last.sleeping
+                    last, since_s = pulse, time.monotonic()
+                elif time.monotonic() - since_s >= quiet_s:
+                    return
+            time.sleep(0.002)
+
+    def _others(self) -> dict[int, int]:
+        """How often the threads and processes beside the main thread have given up their processor."""
+        found: dict[int, int] = {}
+        for pid in self._alive(lambda _pid: self.processes()):
+            with contextlib.suppress(vitals.Gone):
+                found |= vitals.turns(pid)
+        found.pop(self.pid, None)
+        return found
 
     def cpu_s(self) -> float:
         """Processor time that the program has used, in seconds."""

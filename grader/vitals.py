@@ -141,6 +141,12 @@ def pulse(pid: int) -> Pulse:
     )
 
 
+def turns(pid: int) -> dict[int, int]:
+    """For each of its threads, how often it has given up its processor: unchanged, one that sleeps slept all the time."""
+    looks = _tasks(pid, "Pid", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
+    return {int(task): int(voluntary) + int(other) for task, voluntary, other in looks}
+
+
 def _tasks(pid: int, *names: str) -> list[tuple[str, ...]]:
     """These fields of each thread's status; psutil has the first thread's switches and state only."""
     try:

@@ -6,9 +6,10 @@ Every check starts a fresh server behind the wall. Handlers are shipped into the
 from random import Random
 
 from grader import line_server
-from grader.crowd import shown
-from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
-from grader.harness import Budgets, Count, Submission
+from grader.budgets import NOISE_FACTOR
+from grader.crowd import Crowd
+from grader.failures import ForbiddenUse, Unmeasured
+from grader.harness import Budgets, Count, Server, Submission
 from grader.line_server import Sizes, served, shout
 from grader.sandbox import hard_open_files
 
@@ -105,37 +106,49 @@ def test_accept(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         budget.at_most("syscalls_per_accept", per_connection)
 
 
-def test_scale_user(submission: Submission, budget: Budgets) -> None:
-    # The reference's request takes 170 to 180 opcodes; nobody reads, splits and replies in fewer than this.
-    honest_floor = 20
+def test_scale_user(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
+    few, many = 10, affordable(sizes["idle_crowd"])
+    most, most_each = budget.limit_of("instructions_per_request"), budget.limit_of("instructions_per_idle_connection")
 
-    def per_request(connections: int) -> float:
-        with submission.serve(opcodes=True) as server, server.crowd(connections) as crowd:
+    def instructions(server: Server, crowd: Crowd, asked: int, limit: float) -> float:
+        """Of a request. Counting ends at the limit, so more than that is seen as a little more."""
+        with server.stepped(limit=round(asked * limit) + 1_000) as counted:
+            for client in rng.sample(crowd.clients, asked):
+                line = crowd.nonce()
+                client.ask(line, shout(line))
+                counted.rest()
+        return counted.count / asked
+
+    def compared() -> tuple[float, float]:
+        with submission.serve(shout, alone=True) as server, server.crowd(few) as crowd:
+            warmed_up(server, crowd)
+            one = instructions(server, crowd, 1, most)
+            if one > most:
+                return one, 0.0
+            server.more(crowd, many - few)
             server.wait_until(lambda: server.not_accepted() == 0)
-            server.settle()  # else the accepts of the others would be counted
-            client = crowd.clients[connections // 2]
-            for warm_up in (b"all the", b"first ones", b"are dearer"):
-                client.send(warm_up + b"\n")
-                client.read_line()
-            counts = []
-            for _ in range(10):
-                server.settle()  # else this request may be served in the turn of the last one, which is cheaper
-                client.send(b"how many?\n")
-                counts.append(opcodes_in(client.read_line()))
-        least = min(counts)
-        if least < honest_floor:
-            raise ForbiddenUse(
-                expected=f"at least {honest_floor} opcodes for a request", seen=f"{least}: the count was switched off"
-            )
-        return least
+            # Where all requests use as much processor time, one tells. Else five in a row are counted: what is done at
+            # each fifth request only is work for a request as well.
+            asked = 1 if warmed_up(server, crowd) else 5
+            noisy = NOISE_FACTOR * most_each * (many - few)
+            further = instructions(server, crowd, asked, one + 1.01 * noisy) - one
+            return one, max(0.0, further) / (many - few)
 
-    budget.at_most("opcode_ratio", lambda: per_request(300) / per_request(10))
+    def warmed_up(server: Server, crowd: Crowd) -> bool:
+        """Ask until Python has adapted its functions to what they are called with, and a few times more, so that nobody
+        knows which request is counted. Whether the last ones have used as much processor time each."""
+        crowd.ask_serially(20 + rng.randrange(10))
+        spent_s = []
+        for _ in range(40):
+            before_s = server.cpu_s()
+            crowd.ask_serially(1)
+            spent_s.append(server.cpu_s() - before_s)
+        spent_s.sort()
+        return spent_s[34] < 1.5 * spent_s[4]
 
-
-def opcodes_in(reply: bytes) -> int:
-    if not reply.isdigit() or len(reply) > 12:
-        raise CheckFailed(expected="the handler's own reply, a number", seen=shown(reply))
-    return int(reply)
+    first = [compared()]
+    budget.at_most("instructions_per_request", first[0][0])
+    budget.at_most("instructions_per_idle_connection", lambda: (first.pop() if first else compared())[1])
 
 
 def test_scale_kernel(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
