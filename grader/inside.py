@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Message = dict[str, Any]
 
 MAX_FRAME_BYTES = 1 << 20
-_PLAIN_GO = b'{"op": "go", "value": null}'
+_PLAIN_GO = struct.pack(">I", 27) + b'{"op": "go", "value": null}'
 # The host's canary listens here. A server in the judge's own network listens on 127.0.0.1, perhaps on the same port.
 CANARY_HOST = "127.77.0.1"
 
@@ -58,24 +58,23 @@ class Channel:
     def pause(self, label: bytes) -> Message | None:
         """Tell the judge, and sleep until it says go; None when it has gone.
 
-        As `send` and `receive`, mostly without JSON: instructions are counted from one pause to another, and few of
+        As `send` and `receive`, but mostly without JSON: instructions are counted from one pause to another, and few of
         them should be ours.
         """
         data = b'{"paused": "%b"}' % label
         self._sock.sendall(struct.pack(">I", len(data)) + data)
-        return self.receive()
+        begun = self._sock.recv(len(_PLAIN_GO))  # nothing comes behind it before the next pause
+        return {"value": None} if begun == _PLAIN_GO else self.receive(begun)
 
-    def receive(self) -> Message | None:
-        """The next message, or None when the judge has gone."""
-        head = self._exactly(4)
-        body = self._exactly(struct.unpack(">I", head)[0]) if head else None
-        if body == _PLAIN_GO:
-            return {"op": "go", "value": None}
+    def receive(self, begun: bytes = b"") -> Message | None:
+        """The next message, or None when the judge has gone. `begun`: what has come of it."""
+        head = self._exactly(4, begun[:4])
+        body = self._exactly(struct.unpack(">I", head)[0], begun[4:]) if head else None
         message: Message | None = json.loads(body) if body else None
         return message
 
-    def _exactly(self, wanted: int) -> bytes | None:
-        got = bytearray()
+    def _exactly(self, wanted: int, begun: bytes) -> bytes | None:
+        got = bytearray(begun)
         while len(got) < wanted:
             more = self._sock.recv(wanted - len(got))
             if not more:

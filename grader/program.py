@@ -30,7 +30,6 @@ MESSAGE_S = 5.0  # from the first byte of a message to its last
 _STILL = 4  # looks in a row, 5 ms apart, at which nothing has changed
 _RESTLESS = 40  # looks at which it slept, but had been awake since the last one: a timer wakes it, and will again
 _REST_S = 0.01  # so long a program sleeps that has done what it was asked
-_AFTERWARDS_S = 0.1  # what it puts off for so long is counted as well
 _WAKE_UPS = 5  # more often nobody waits for it to sleep for so long: a timer wakes it, and will again
 _TRACE_ROOM_BYTES = 1 << 20  # with less room on its disk, a trace may have stopped for want of it
 
@@ -89,13 +88,18 @@ class Calls:
 class Instructions:
     """The machine instructions of one block, to be asked for when the block is over."""
 
-    def __init__(self, rest: Callable[[], None]) -> None:
-        self._rest = rest
+    def __init__(self, steps: Steps, rest: Callable[[], None]) -> None:
+        self._steps, self._rest = steps, rest
         self.count = 0
 
     def rest(self) -> None:
         """Within the block: wait until the program sleeps, so that what comes now is not served with what came."""
         self._rest()
+
+    @property
+    def over(self) -> bool:
+        """Within the block: whether it is not counted any more, as it has come to the limit or to its end."""
+        return self._steps.over
 
 
 class Program:
@@ -273,12 +277,13 @@ class Program:
             raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
 
     @contextlib.contextmanager
-    def stepped(self, *, limit: int) -> Iterator[Instructions]:
+    def stepped(self, *, limit: int, afterwards_s: float = _REST_S) -> Iterator[Instructions]:
         """Count the machine instructions that its main thread runs from one sleep to another: what the block causes,
         and what it puts off for a moment. The box must be `alone`.
 
         Args:
             limit: at so many it is let go, and not counted any more.
+            afterwards_s: the count is over when it has slept for so long.
 
         Raises:
             ForbiddenUse: somebody else in the box works meanwhile: a thread, a process.
@@ -288,12 +293,12 @@ class Program:
         others = self._others()
         with stepping(self.pid, limit=limit) as steps:
             self._stepped = True
-            counted = Instructions(lambda: self._rest(_REST_S, steps))
+            counted = Instructions(steps, lambda: self._rest(_REST_S, steps))
             try:
                 counted.rest()
                 before = steps.count
                 yield counted
-                self._rest(_AFTERWARDS_S, steps)
+                self._rest(afterwards_s, steps)
                 counted.count = steps.count - before
             finally:
                 self._stepped = False

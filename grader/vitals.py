@@ -142,7 +142,7 @@ def pulse(pid: int) -> Pulse:
 
 
 def turns(pid: int) -> dict[int, int]:
-    """For each of its threads, how often it has given up its processor: unchanged, one that sleeps slept all the time."""
+    """How often each of its threads has given up its processor: one that sleeps, and has not, slept all the time."""
     looks = _tasks(pid, "Pid", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
     return {int(task): int(voluntary) + int(other) for task, voluntary, other in looks}
 

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from typing_extensions import TypedDict
 
+from grader.budgets import NOISE_FACTOR
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, demand
 from grader.harness import Budgets, Count, Run, Submission, quiet_for, source_of
 from grader.strace import CLONE_CALLS
@@ -1085,44 +1086,72 @@ def half_a_second(run: Run) -> dict[str, Count]:
     }
 
 
-def emits(student: Any, room: Any, events: int, tag: str) -> dict[str, Any]:
-    class Name(str):
-        """The name of an event, whose comparisons are Python: so a search that C does is counted too."""
-
-        __slots__ = ()
-
-        def __eq__(self, other: object) -> bool:
-            return str.__eq__(self, other)
-
-        def __hash__(self) -> int:
-            return str.__hash__(self)
-
-    dispatcher, heard = student.Dispatcher(), []
-    names = [Name(f"{tag}-{number}") for number in range(events)]
-    for name in names:
-        dispatcher.on(name, lambda name=name: heard.append(str(name)))
-    opcodes = 0
-    for name in (names[0], names[events // 2], names[-1]):
-        dispatcher.emit(name)  # the first one is dearer
-        opcodes += room.opcodes(dispatcher.emit, name)[0]
-    return {"heard": heard[1::2], "opcodes": opcodes}
+def emits(student: Any, room: Any, few: int, many: int, places: list[int]) -> dict[str, list[int]]:
+    """Emits of these events where few are registered and where many are, between pauses: a hundred rounds beforehand,
+    then one at the first places, as many as the judge says."""
+    heard: dict[str, list[int]] = {"few": [], "many": []}
+    emitters = {}
+    for label, events in (("few", few), ("many", many)):
+        dispatcher = student.Dispatcher()
+        for number in range(events):
+            dispatcher.on(f"event {number}", lambda number=number, log=heard[label]: log.append(number))
+        emitters[label] = dispatcher.emit, [f"event {place % events}" for place in places]
+    for rounds in (10, 100):
+        for label, (emit, chosen) in emitters.items():
+            room.pause(f"{label}_{rounds}")
+            for _ in range(rounds):
+                for name in chosen:
+                    emit(name)
+            heard[label].clear()
+    wanted = room.pause("unstepped")
+    for label, (emit, chosen) in emitters.items():
+        names = chosen[:wanted]
+        room.pause(label)
+        for name in names:
+            emit(name)
+        room.pause(label + "_done")
+    return heard
 
 
 def test_ops(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
-    # Three callbacks that append to a list take 15 and more themselves; the reference needs some 100 for three events.
-    honest_floor = 15
+    few, many = 10, sizes["events"]
+    most, most_each = budget.limit_of("instructions_per_emit"), budget.limit_of("instructions_per_other_event")
 
-    def needed(events: int) -> int:
-        tag = f"{rng.getrandbits(32):x}"
-        value = submission.run(emits, events, tag)
-        heard, opcodes = value.get("heard"), value.get("opcodes")
-        wanted = [f"{tag}-{number}" for number in (0, events // 2, events - 1)]
-        if heard != wanted or not isinstance(opcodes, int):
-            raise CheckFailed(expected=f"with {events:,} events, three emits run {wanted}", seen=str(heard)[:300])
-        if opcodes < honest_floor:
-            raise ForbiddenUse(
-                expected=f"at least {honest_floor} opcodes", seen=f"{opcodes}: the count was switched off"
-            )
-        return opcodes
+    def compared() -> tuple[float, float]:
+        places = rng.sample(range(many), 5)
+        with submission.running(emits, few, many, places, alone=True) as run:
+            for pause in ("few_10", "many_10", "few_100"):
+                run.until(pause)
+            emitted = 1 if as_much_time(run, "many_100", "unstepped") else len(places)
 
-    budget.at_most("opcode_ratio", lambda: needed(sizes["events"]) / needed(10))
+            def instructions(label: str, limit: float) -> float:
+                """Of an emit. Counting ends at the limit, so more than that is seen as a little more."""
+                run.until(label)
+                with run.stepped(limit=round(emitted * limit) + 10_000) as counted:
+                    run.until(label + "_done")
+                return counted.count / emitted
+
+            run.go(emitted)
+            one = instructions("few", most)
+            further = instructions("many", one + 1.01 * NOISE_FACTOR * most_each * (many - few)) - one
+            heard = run.result()
+        for label, events in (("few", few), ("many", many)):
+            wanted = [place % events for place in places[:emitted]]
+            expected = f"with {events:,} events, emits of single ones run the callbacks {shown(wanted)}"
+            demand(heard[label] == wanted, expected, shown(heard[label]))
+        return one, max(0.0, further) / (many - few)
+
+    def as_much_time(run: Run, second: str, third: str) -> bool:
+        """Whether what comes up to the second pause from here uses as much processor time as up to the third.
+
+        Then one emit tells; else five in a row are counted, for what is done at each fifth one is work for it as well.
+        """
+        began_s = run.cpu_s()
+        run.until(second)
+        half_s = run.cpu_s()
+        run.until(third)
+        return run.cpu_s() - half_s < 1.5 * (half_s - began_s)
+
+    first = [compared()]
+    budget.at_most("instructions_per_emit", first[0][0])
+    budget.at_most("instructions_per_other_event", lambda: (first.pop() if first else compared())[1])

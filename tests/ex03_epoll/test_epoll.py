@@ -110,14 +110,17 @@ def test_scale_user(submission: Submission, budget: Budgets, sizes: Sizes, rng: 
     few, many = 10, affordable(sizes["idle_crowd"])
     most, most_each = budget.limit_of("instructions_per_request"), budget.limit_of("instructions_per_idle_connection")
 
-    def instructions(server: Server, crowd: Crowd, asked: int, limit: float) -> float:
-        """Of a request. Counting ends at the limit, so more than that is seen as a little more."""
-        with server.stepped(limit=round(asked * limit) + 1_000) as counted:
-            for client in rng.sample(crowd.clients, asked):
-                line = crowd.nonce()
+    def instructions(server: Server, crowd: Crowd, requests: int, limit: float) -> float:
+        """Of a request; of those that were begun when the limit for all of them was reached, which is the end."""
+        begun = 0
+        with server.stepped(limit=round(limit) + 1_000, afterwards_s=0.1) as counted:
+            for client in rng.sample(crowd.clients, requests):
+                begun, line = begun + 1, crowd.nonce()
                 client.ask(line, shout(line))
                 counted.rest()
-        return counted.count / asked
+                if counted.over:
+                    break
+        return counted.count / begun
 
     def compared() -> tuple[float, float]:
         with submission.serve(shout, alone=True) as server, server.crowd(few) as crowd:
@@ -129,9 +132,9 @@ def test_scale_user(submission: Submission, budget: Budgets, sizes: Sizes, rng: 
             server.wait_until(lambda: server.not_accepted() == 0)
             # Where all requests use as much processor time, one tells. Else five in a row are counted: what is done at
             # each fifth request only is work for a request as well.
-            asked = 1 if warmed_up(server, crowd) else 5
-            noisy = NOISE_FACTOR * most_each * (many - few)
-            further = instructions(server, crowd, asked, one + 1.01 * noisy) - one
+            requests = 1 if warmed_up(server, crowd) else 5
+            no_noise = 1.01 * NOISE_FACTOR * most_each * (many - few)
+            further = instructions(server, crowd, requests, requests * one + no_noise) - one
             return one, max(0.0, further) / (many - few)
 
     def warmed_up(server: Server, crowd: Crowd) -> bool:

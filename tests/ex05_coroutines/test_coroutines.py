@@ -22,6 +22,7 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from grader import line_server
+from grader.budgets import NOISE_FACTOR
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, demand
 from grader.harness import Budgets, Count, Run, Submission
 from grader.line_server import Sizes
@@ -52,11 +53,12 @@ def in_box(
     scenario: Callable[..., Any],
     *arguments: Any,
     traced: bool = False,
+    alone: bool = False,
     fds: Sequence[int] = (),
     returns: str = RETURNS,
 ) -> Iterator[Run]:
     """A scenario that ends when the submission's function does, and says so when it does not."""
-    with submission.running(scenario, *arguments, traced=traced, pass_fds=fds) as run:
+    with submission.running(scenario, *arguments, traced=traced, alone=alone, pass_fds=fds) as run:
         try:
             yield run
         except CheckFailed as failure:
@@ -1235,80 +1237,72 @@ def test_zero_syscall(submission: Submission, budget: Budgets, sizes: Sizes, rng
     budget.at_most("calls_for_switches", calls)
 
 
-def switch_beside(student: Any, room: Any, crowds: list[int]) -> Any:  # noqa: C901 - a scenario stands alone
-    """For each crowd of parked tasks: the opcodes that one switch of another task costs."""
-    import time
-
+def switch_beside(student: Any, room: Any, parked: int) -> None:
+    """A task that spins beside parked ones, between pauses; it is over when the judge has seen enough."""
     from traps import Join, Sleep
 
-    def compare(name: str) -> Any:
-        plain = getattr(float, name)
+    scheduler = student.Scheduler()
 
-        def compared(self: float, other: float) -> Any:
-            return plain(self, other)
+    def sleeps(seconds: float) -> Any:
+        yield Sleep(seconds)
 
-        return compared
+    def joins(task: Any) -> Any:
+        yield Join(task)
 
-    # A time whose comparisons are Python code, so that a search of all deadlines in C is counted too.
-    comparisons = {name: compare(name) for name in ("__lt__", "__le__", "__gt__", "__ge__")}
-    moment = type("Moment", (float,), comparisons)
-    moment.__add__ = moment.__radd__ = lambda self, other: moment(float(self) + other)
+    def spins() -> Any:
+        for _ in range(100):  # behind the first two, all are parked; the first ones are dearer
+            yield
+        room.pause("parked")
+        for _ in range(500):
+            yield
+        switches = range(room.pause("spun"))
+        room.pause("ready")
+        for _ in switches:
+            yield
+        room.pause("done")
 
-    def switches_beside(parked: int, seconds: float) -> float | None:
-        scheduler, steps, cost = student.Scheduler(), [], None
-        began_s = time.monotonic()
-
-        def sleeps() -> Any:
-            yield Sleep(moment(seconds))
-
-        def joins(task: Any) -> Any:
-            yield Join(task)
-
-        def spins() -> Any:
-            nonlocal cost
-            yield  # behind it, all are parked
-            before = room.opcodes_so_far()
-            for step in range(320):
-                steps.append(step + len(steps))
-                yield
-            if time.monotonic() - began_s < seconds:  # else some woke meanwhile, and the others were fewer
-                cost = (room.opcodes_so_far() - before) / len(steps)
-
-        for task in [scheduler.spawn(sleeps()) for _ in range(parked // 2)]:
-            scheduler.spawn(joins(task))
-        scheduler.spawn(spins())
-        room.opcodes(scheduler.run)
-        return cost
-
-    costs = []
-    for parked in crowds:
-        for patience in (1, 5, 30):
-            cost = switches_beside(parked, patience * (0.02 + 0.00004 * parked))
-            if cost is not None:
-                costs.append(cost)
-                break
-        else:
-            break
-    return costs
+    for task in [scheduler.spawn(sleeps(3600.0 + number)) for number in range(parked // 2)]:
+        scheduler.spawn(joins(task))
+    scheduler.spawn(spins())
+    scheduler.run()
 
 
 def test_ops(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    # The spinning generator's own part of a switch is more than 20 opcodes.
-    honest_floor = 20
+    few, many = 10, sizes["parked"]
+    most, most_each = budget.limit_of("instructions_per_switch"), budget.limit_of("instructions_per_parked_task")
 
-    def ratio() -> float:
-        costs = outcome(submission, switch_beside, [10, sizes["parked"]])
-        if len(costs) < 2:
-            seen = "a few hundred switches beside tasks that wait took seconds"
-            raise CheckFailed(expected="a switch that costs as much beside thousands as beside ten", seen=seen)
-        few, many = costs
-        if min(few, many) < honest_floor:
-            seen = f"{min(few, many):.0f}: the tasks run elsewhere, or the count was switched off"
-            rule = f"at least {honest_floor} opcodes for a switch, in the thread that calls run()"
-            raise ForbiddenUse(expected=rule, seen=seen)
-        return float(many / (few + 10))  # so that a ratio of 2 is twice as many, and 20 more
+    def used_s(run: Run) -> float:
+        """Processor time of 500 switches."""
+        run.until("parked")
+        began_s = run.cpu_s()
+        run.until("spun")
+        return run.cpu_s() - began_s
 
-    budget.at_most("opcode_ratio", ratio)
+    def instructions(run: Run, switches: int, limit: float) -> float:
+        """Of a switch. Counting ends at the limit, so more than that is seen as a little more."""
+        run.go(switches)
+        run.until("ready")
+        with run.stepped(limit=round(switches * limit) + 10_000) as counted:
+            run.until("done")
+        return counted.count / switches
+
+    def compared() -> tuple[float, float]:
+        with (
+            in_box(submission, switch_beside, few, alone=True) as beside_few,
+            in_box(submission, switch_beside, many, alone=True) as beside_many,
+        ):
+            # Where switches use no more processor time, one tells. Else five in a row are counted: what is done at each
+            # fifth switch only is work for a switch as well.
+            few_s = used_s(beside_few)
+            switches = 1 if used_s(beside_many) < 1.5 * few_s else 5
+            one = instructions(beside_few, switches, most)
+            no_noise = 1.01 * NOISE_FACTOR * most_each * (many - few)
+            further = instructions(beside_many, switches, one + no_noise) - one
+        return one, max(0.0, further) / (many - few)
+
+    first = [compared()]
+    budget.at_most("instructions_per_switch", first[0][0])
+    budget.at_most("instructions_per_parked_task", lambda: (first.pop() if first else compared())[1])
 
 
 def hold(student: Any, room: Any, sleepers: int, judge: int) -> str:

@@ -478,22 +478,6 @@ def test_a_trace_that_stops_on_a_full_disk_is_unmeasured(judged: Judged, strace:
     ]
 
 
-def opcodes(wall: Wall) -> list[int]:
-    submission = handed_in(wall, REFERENCE)
-    with submission.serve(opcodes=True) as running, running.client() as client:
-        told = []
-        for _ in range(6):
-            client.send(b"how many?\n")
-            told.append(int(client.read_line()))
-        return told
-
-
-def test_opcodes_of_a_request_are_the_reply(judged: Judged) -> None:
-    told = judged(opcodes)
-
-    assert told[-1] == told[-2] > 20
-
-
 # --- settling and watching ----------------------------------------------------------------------------------------
 
 
