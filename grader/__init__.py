@@ -12,7 +12,8 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     cells entries database              names in a notebook; what reports come to in a gradebook; one transaction
     promises playback                   what rules and wrong submissions promise; a run's answers, played back
     kernel filter                       namespaces, parent-death signals, mounts; the system call filter
-    sandbox strace vitals crowd budgets one fact about the machine, or about a limit, each; they do not know one another
+    sandbox stepping strace vitals crowd budgets
+                                        one fact about the machine, or about a limit, each; they do not know one another
     program policies                    a box, its trace and its vitals while a submission runs in it; rules about calls
                                         that hold in every box
     harness                             where all these meet: what a check's author holds

@@ -193,7 +193,7 @@ def _machine(here: Machine, there: Graded | Ungraded) -> Iterator[Row]:
         "another kernel: the counts should be the same" if new_kernel else "",
     )
     other_python = here.python.split(".")[:2] != then.python.split(".")[:2]
-    counts = "another Python: opcodes and bytes are not the same numbers" if other_python else ""
+    counts = "another Python: instructions and bytes are not the same numbers" if other_python else ""
     yield Row("python", here.python, _shown(then.python), counts)
     missing = "here" if then.strace and not here.strace else "there" if here.strace and not then.strace else ""
     means = f"missing {missing}: checks that count system calls are unmeasured" if missing else ""

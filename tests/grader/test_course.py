@@ -80,11 +80,11 @@ checks:
     needs: [api, idle]
     hint: Keep a dict.
     budgets:
-      - name: opcode_ratio
+      - name: step_ratio
         limit: 2.0
         reference: 1.0
         unit: ratio
-        formula: opcodes with 300 connections / with 10
+        formula: steps with 300 connections / with 10
         why: nobody has to search
 bounds:
   crowd: [50, 120]
@@ -241,15 +241,15 @@ MISTAKES = [
     Mistake(
         "budget without formula",
         EXERCISE_FILE,
-        "- name: opcode_ratio\n        limit: 2.0\n        reference: 1.0\n        unit: ratio\n        formula:",
-        "- name: opcode_ratio # HERE\n        limit: 2.0\n        reference: 1.0\n        unit:",
+        "- name: step_ratio\n        limit: 2.0\n        reference: 1.0\n        unit: ratio\n        formula:",
+        "- name: step_ratio # HERE\n        limit: 2.0\n        reference: 1.0\n        unit:",
         "'formula' is missing",
     ),
     Mistake(
         "budget without why",
         EXERCISE_FILE,
-        EXERCISE[EXERCISE.index("- name: opcode_ratio") :],
-        "- {name: opcode_ratio, limit: 2, reference: 1, unit: ratio, formula: x} # HERE\n",
+        EXERCISE[EXERCISE.index("- name: step_ratio") :],
+        "- {name: step_ratio, limit: 2, reference: 1, unit: ratio, formula: x} # HERE\n",
         "'why' is missing",
     ),
     Mistake(
@@ -311,7 +311,7 @@ MISTAKES = [
     ),
     Mistake("check twice", EXERCISE_FILE, "name: api", "name: idle # HERE", "in line 25 already"),
     Mistake("check in capitals", EXERCISE_FILE, "name: api", "name: Api # HERE", "lower case"),
-    Mistake("budget twice", EXERCISE_FILE, "name: opcode_ratio", "name: idle_syscalls # HERE", "in line 32 already"),
+    Mistake("budget twice", EXERCISE_FILE, "name: step_ratio", "name: idle_syscalls # HERE", "in line 32 already"),
     Mistake("need unknown", EXERCISE_FILE, "needs: [basic]", "needs: [basics] # HERE", "did you mean 'basic'?"),
     Mistake("need below", EXERCISE_FILE, "needs: [basic]", "needs: [scale] # HERE", "does not stand above it"),
     Mistake("need of itself", EXERCISE_FILE, "needs: [basic]", "needs: [idle] # HERE", "does not stand above it"),

@@ -316,64 +316,111 @@ def test_a_mark_that_is_not_in_the_trace_is_a_failure_and_never_unmeasured(judge
     assert judged(wrong_mark, strace)[:3] == ["CheckFailed", "a trace of what the scenario did", "none"]
 
 
-# --- the meter ----------------------------------------------------------------------------------------------------
+# --- instructions -------------------------------------------------------------------------------------------------
 
 
-def metered(student: Any, room: Any) -> list[object]:
-    def rounds(count: int) -> str:
+def scales_between_pauses(student: Any, room: Any, rounds: list[int]) -> str:
+    for count in rounds:
+        room.pause("before")
         for _ in range(count):
             student.scaled(1)
-        return "done"
-
-    def phases() -> int:
-        begun = room.opcodes_so_far()
-        rounds(10)
-        middle = room.opcodes_so_far()
-        rounds(10)
-        return int((room.opcodes_so_far() - middle) - (middle - begun))
-
-    first, value = room.opcodes(rounds, 10)
-    second, _ = room.opcodes(rounds, 10)
-    more, _ = room.opcodes(rounds, 110)
-    phased, between = room.opcodes(phases)
-    return [value, first == second, (more - first) / 100, between, phased > 2 * first]
+        room.pause("behind")
+    return "done"
 
 
-def meter(wall: Wall) -> object:
-    return handed_in(wall, SCALES).run(metered)
+def instructions(wall: Wall) -> list[Any]:
+    submission, counts = handed_in(wall, SCALES), []
+    rounds = [20, 20, 20, 40]
+    with submission.running(scales_between_pauses, rounds, alone=True) as run:
+        for _ in rounds:
+            run.until("before")
+            with run.stepped(limit=100_000) as counted:
+                run.until("behind")
+            counts.append(counted.count)
+        return [counts[1:], run.result()]
 
 
-def test_opcodes_are_counted_exactly_and_in_proportion(judged: Judged) -> None:
-    value, same, per_round, between, more = judged(meter)
+def test_the_instructions_between_two_pauses_are_counted_in_proportion(judged: Judged, strace: str) -> None:
+    (first, again, twice), value = judged(instructions)
 
-    assert (value, same, more) == ("done", True, True)
-    assert 5 < per_round < 30
-    assert abs(between) < 3  # a phase and the same phase again
+    assert value == "done"
+    assert first > 1_000
+    assert again == pytest.approx(first, rel=0.02)
+    assert twice > first + 1_000
 
 
-def metered_beside_a_thread(_student: Any, room: Any) -> int:
+def works_elsewhere(_student: Any, room: Any, how: str) -> None:
+    import os
     import threading
 
-    over = threading.Event()
+    go, done = threading.Semaphore(0), threading.Semaphore(0)
 
-    def busy() -> None:
-        while not over.is_set():
-            pass
+    def helper() -> None:
+        go.acquire()
+        done.release()
 
-    thread = threading.Thread(target=busy)
-    thread.start()
-    count, _ = room.opcodes(over.wait, 0.2)
-    over.set()
-    thread.join()
-    return int(count)
+    if how == "a thread that waits":
+        threading.Thread(target=helper).start()
+    room.pause("before")
+    if how == "a thread that waits":
+        go.release()
+        done.acquire()
+    elif how == "a new thread":
+        threading.Thread(target=done.release).start()
+        done.acquire()
+    elif os.fork() == 0:
+        os._exit(0)
+    else:
+        os.wait()
+    room.pause("behind")
 
 
-def meter_beside_a_thread(wall: Wall) -> object:
-    return handed_in(wall, SCALES).run(metered_beside_a_thread)
+def elsewhere(wall: Wall, how: str) -> Any:
+    with handed_in(wall, SCALES).running(works_elsewhere, how, alone=True) as run:
+        run.until("before")
+
+        def stepped() -> None:
+            with run.stepped(limit=500_000):
+                run.until("behind")
+
+        return failure_of(stepped)[:3]
 
 
-def test_opcodes_of_other_threads_do_not_count(judged: Judged) -> None:
-    assert judged(meter_beside_a_thread) < 500
+@pytest.mark.parametrize(
+    ("how", "seen"),
+    [
+        ("a thread that waits", "others worked meanwhile"),
+        ("a new thread", "a thread or process was made for it"),
+        ("a child", "a thread or process was made for it"),
+    ],
+)
+def test_what_somebody_else_does_meanwhile_is_no_count(judged: Judged, strace: str, how: str, seen: str) -> None:
+    expected = "the thread that is counted does the work itself"
+    assert judged(elsewhere, how) == ["ForbiddenUse", expected, seen]
+
+
+def dies(_student: Any, room: Any) -> None:
+    import os
+
+    room.pause("before")
+    os._exit(7)
+
+
+def died(wall: Wall) -> Any:
+    with handed_in(wall, SCALES).running(dies, alone=True) as run:
+        run.until("before")
+
+        def stepped() -> None:
+            with run.stepped(limit=100_000):
+                run.until("behind")
+
+        return failure_of(stepped)[:3]
+
+
+def test_a_program_that_dies_while_it_is_stepped_through_has_crashed(judged: Judged, strace: str) -> None:
+    kind, _, seen = judged(died)
+
+    assert (kind, seen) == ("Crashed", "the program ended with exit status 7")
 
 
 # --- a box without a submission -----------------------------------------------------------------------------------
