@@ -130,12 +130,19 @@ def test_scale_user(submission: Submission, budget: Budgets, sizes: Sizes, rng: 
                 return one, 0.0
             server.more(crowd, many - few)
             server.wait_until(lambda: server.not_accepted() == 0)
-            # Where all requests use as much processor time, one tells. Else five in a row are counted: what is done at
-            # each fifth request only is work for a request as well.
-            requests = 1 if warmed_up(server, crowd) else 5
-            no_noise = 1.01 * NOISE_FACTOR * most_each * (many - few)
-            further = instructions(server, crowd, requests, requests * one + no_noise) - one
-            return one, max(0.0, further) / (many - few)
+            alike = warmed_up(server, crowd)
+
+            def dearer(requests: int) -> float:
+                no_noise = 1.01 * NOISE_FACTOR * most_each * (many - few)
+                further = instructions(server, crowd, requests, requests * one + no_noise) - one
+                return max(0.0, further) / (many - few)
+
+            further = dearer(1)
+            # Where all requests use as much processor time, one tells. Else five in a row are counted as well: what is
+            # done at each fifth request only is work for a request too.
+            if further <= most_each and not alike:
+                further = dearer(5)
+            return one, further
 
     def warmed_up(server: Server, crowd: Crowd) -> bool:
         """Ask until Python has adapted its functions to what they are called with, and a few times more, so that nobody
