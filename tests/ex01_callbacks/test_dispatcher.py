@@ -83,9 +83,9 @@ class Draft:
         for name in dict.fromkeys(registered):
             acts = [*map(told, self.bodies.get(name, [])), *(["wait"] if name in self.waits else [])]
             texts += [f"# {name}, the first time that it runs: {', '.join(acts)}"] if acts else []
-            texts += (
-                [f"# {name} raises {self.raises[name][0]}({self.raises[name][1]!r})"] if name in self.raises else []
-            )
+            if name in self.raises:
+                kind, text = self.raises[name]
+                texts.append(f"# {name} raises {kind}({text!r})")
         rows = ["#"]
         for text in [*texts, *map(told, lines)]:
             if "#" in text + rows[-1] or len(rows[-1]) + len(text) > 64:
@@ -126,10 +126,12 @@ def told(line: Line) -> str:
             return f"{name}.errors"
         case "ran", [count]:
             return f"# wait until {count} callbacks have run"
+        case "open", _:
+            return "# who waits may go on"
+        case "joins", _:
+            return "# wait for the thread"
         case _:
-            return {"open": "# who waits may go on", "rest": "sleep(0.05)", "joins": "# wait for the thread"}.get(
-                what, ""
-            )
+            return {"rest": "sleep(0.05)", "left": "# look for threads that are left"}.get(what, what)
 
 
 # --- in the box ---------------------------------------------------------------------------------------------------
@@ -372,7 +374,7 @@ class Follower:
             self.act(line, self.caller)
         for stream in (self.caller, *self.workers.values()):
             if stream:
-                self.fail(f"nothing runs after {told(self.line)}", f"{stream[0][1][1]} {stream[0][1][2]}")
+                self.fail(f"nothing runs after {told(self.line)}", f"{listed(names_ahead(stream))} then")
 
     def act(self, line: Line, stream: Stream) -> None:
         self.take(stream, "line")
@@ -450,7 +452,7 @@ class Follower:
         row = self.table[bus, event]
         ahead, ran = row[:], []
         due = [one.callback for one in ahead]
-        while stream and stream[0][1][1] == "call":
+        while upcoming(stream) == "call":
             here, _, name, got = stream[0][1]
             found = next((one for one in ahead if one.callback == name and not one.spent), None)
             if found is None and stream is not self.caller and not any(one.living for one in ahead):
@@ -480,10 +482,10 @@ class Follower:
         around, lines = self.line, self.bodies.pop(name, [])
         for line in lines:
             self.act(line, stream)
-        if stream and stream[0][1][1] == "broke":
-            self.fail(f"{told(self.line)} returns, in {name}", f"it raises {first(stream[0][1])}")
-        if waits and stream and stream[0][1][1] == "call":
-            self.fail(f"while {name} waits, no later event begins", f"{stream[0][1][2]} runs meanwhile")
+        if upcoming(stream) == "broke":
+            self.fail(f"{told(self.line)} returns, in {name}", f"it raises {first(self.take(stream, 'broke'))}")
+        if waits and upcoming(stream) == "call":
+            self.fail(f"while {name} waits, no later event begins", f"{listed(names_ahead(stream))} run meanwhile")
         self.take(stream, "done", name)
         if waits and self.last < self.opened:
             self.fail(f"{name} waits until the caller, whose calls have returned, lets it go on", "it did not wait")
@@ -492,8 +494,8 @@ class Follower:
             self.errors[bus] += [event, *self.draft.raises[name]]
 
     def returned(self, line: Line, ran: list[str], stream: Stream) -> None:
-        what = "escaped" if stream and stream[0][1][1] == "escaped" else "returned"
-        value = first(self.take(stream, what))
+        what = upcoming(stream)
+        value = first(self.take(stream, what if what == "escaped" else "returned"))
         if what == "escaped":
             if "errors" in self.asks:
                 self.fail(f"{told(line)} catches what a callback raises", f"it raised {value}")
@@ -530,6 +532,11 @@ class Follower:
         raise CheckFailed(
             expected=f"{self.rule}. Here, {expected}", seen=seen, evidence=[*rows, *self.draft.rows(self.lines)]
         )
+
+
+def upcoming(stream: Stream) -> str:
+    """What the next entry says; nothing, where there is none."""
+    return stream[0][1][1] if stream else ""
 
 
 def names_ahead(stream: Stream) -> list[str]:
