@@ -343,7 +343,17 @@ class Program:
         return self._alive(vitals.open_fds)
 
     def rss_bytes(self) -> int:
-        return self._alive(vitals.rss_bytes)
+        """Memory of all its processes, what they hold in files without a name, and what lies in the box's folders."""
+        folders = ("/tmp", "/dev/shm") if self._box.first_pid else ()  # a bare program's are the machine's own
+
+        def look(_pid: int) -> int:
+            held = vitals.unseen_bytes(self.pid, folders=folders)
+            for pid in self.processes():
+                with contextlib.suppress(vitals.Gone):
+                    held += vitals.rss_bytes(pid) + (vitals.unseen_bytes(pid) if pid != self.pid else 0)
+            return held
+
+        return self._alive(look)
 
     def mappings(self, name: str) -> int:
         """How many mappings with this name it has now."""

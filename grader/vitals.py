@@ -4,8 +4,9 @@ knows nothing of boxes, checks or servers. A process that is gone is `Gone`, wha
 
 import contextlib
 import os
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -54,6 +55,26 @@ def mappings(pid: int, name: str) -> int:
             return sum(name.encode() in line for line in file)
     except OSError as error:
         raise Gone.of(pid) from error
+
+
+def unseen_bytes(pid: int, *, folders: Sequence[str] = ()) -> int:
+    """Memory that no resident set shows: of files without a name that it holds open, memfd_create(2) and what was
+    unlinked, each once; and of all that lies in these folders of its own, each of which is a tmpfs."""
+    held: dict[tuple[int, int], int] = {}
+    try:
+        for entry in Path("/proc", str(pid), "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found = entry.stat()
+                if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
+                    held[found.st_dev, found.st_ino] = found.st_blocks * 512
+        roots = [Path(f"/proc/{pid}/root{folder}") for folder in folders]
+        rooms, devices = [os.statvfs(root) for root in roots], {root.stat().st_dev for root in roots}
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise Gone.of(pid) from error
+    except PermissionError as error:
+        raise Unmeasured(f"This machine does not let process {pid} be looked at: {error}.") from error
+    unlinked = sum(size for (device, _), size in held.items() if device not in devices)
+    return unlinked + sum((room.f_blocks - room.f_bfree) * room.f_frsize for room in rooms)
 
 
 def children(pid: int) -> tuple[int, ...]:

@@ -257,3 +257,23 @@ def test_where_a_process_waits_is_unknown_while_it_runs_and_when_it_is_gone() ->
 
     assert running is None
     assert vitals.waits_in(process.pid) is None
+
+
+def test_files_without_a_name_are_memory_that_no_resident_set_shows() -> None:
+    before = vitals.unseen_bytes(os.getpid())
+    held = os.memfd_create("held")
+    try:
+        os.write(held, bytes(1 << 20))
+        again = os.dup(held)
+        grown = vitals.unseen_bytes(os.getpid()) - before
+        os.close(again)
+    finally:
+        os.close(held)
+
+    assert grown == 1 << 20
+    assert vitals.unseen_bytes(os.getpid()) == before
+
+
+def test_what_an_ended_process_holds_is_gone() -> None:
+    with pytest.raises(vitals.Gone):
+        vitals.unseen_bytes(1 << 22)
