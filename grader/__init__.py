@@ -7,7 +7,7 @@ The floors, from the bottom up; import-linter holds them (see `pyproject.toml`):
     failures                            what ends a check early
     located course submission stubs     files to values; they know nothing of processes
     kit digests report                  which kit this is; which files; the values that one grading comes to
-    safetext                            bytes from a stranger to text that is safe to print
+    safetext scratch                    bytes from a stranger to text that is safe to print; temporary folders
     results outputs                     a folder of reports; where a command's texts go
     cells entries database              names in a notebook; what reports come to in a gradebook; one transaction
     promises playback                   what rules and wrong submissions promise; a run's answers, played back

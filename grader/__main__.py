@@ -1,5 +1,27 @@
-"""`python -m grader` is `grade`."""
+"""The command `grade`, as a script and as `python -m grader`: what has to be so before the first import.
 
-from grader.cli import main
+Python puts the folder one stands in before its own library when it is started with -m. A `signal.py` that a student has
+there would be ours. What Python imports before it comes here, such as `importlib`, nobody can take back: where other
+people's files lie, type `grade`, or `python -P -m grader`.
+"""
 
-main()
+import sys
+from typing import NoReturn
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]
+
+
+def main() -> NoReturn:
+    """`grade`. While it is being imported there is nothing to clean up yet, so Ctrl-C just ends it."""
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from grader.cli import main as grade
+
+    grade()
+
+
+if __name__ == "__main__":
+    main()

@@ -11,15 +11,12 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from grader import kernel
 from grader.errors import MISUSED, GraderError, KitError
 from grader.report import Graded, Ungraded, from_json
-
-_FOLDER = "tracegrade-handed-in-"
+from grader.scratch import PREFIX, held_folder
 
 
 def grade_aside(words: Sequence[str], files: Mapping[str, str] | None = None) -> Graded | Ungraded:
@@ -45,7 +42,7 @@ def grade_aside(words: Sequence[str], files: Mapping[str, str] | None = None) ->
         return from_json(report)
     except ValueError:
         # What was handed in is named without the folder, which tells a student nothing and is gone by now.
-        message = re.sub(rf"[^\s:]*/{_FOLDER}[^\s/:]*[/:]?\s*", "", _last_words(said))
+        message = re.sub(rf"[^\s:]*/{PREFIX}[^\s/:]*[/:]?\s*", "", _last_words(said))
         kind = KitError if process.returncode == MISUSED else GraderError
         raise kind(message or f"The grading ended without a word (status {process.returncode}). Try again.") from None
 
@@ -65,10 +62,10 @@ def main() -> None:
     sys.argv[1:] = order["words"]
     if order["files"] is None:
         cli.main()
-    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
+    with held_folder() as folder:
         for name, text in order["files"].items():
-            Path(folder, name).write_bytes(text.encode())
-        sys.argv += ["--submission", folder]
+            (folder / name).write_bytes(text.encode())
+        sys.argv += ["--submission", str(folder)]
         cli.main()
 
 

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from grader.course import Course, Exercise
 from grader.playback import course_without_needs, write_playback
 from grader.promises import DEAR, Promises, folders, points_lost, read_promises
 from grader.report import Graded, Isolation, Outcome, Ungraded, from_json
+from grader.scratch import held_folder
 from grader.stubs import stale_stub
 
 _RED = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN)
@@ -200,13 +200,13 @@ _FORKS.set_forkserver_preload(["grader.cli", "grader.grading", "grader.progress"
 
 
 def _graded(plan: Plan, row: Row) -> Result:
-    with tempfile.TemporaryDirectory(prefix="tracegrade-audit-") as scratch:
+    with held_folder() as scratch:
         try:
             if row.submission == "playback":
-                report = _played_back(plan, row, Path(scratch))
+                report = _played_back(plan, row, scratch)
             else:
                 words = [word for name in row.only for word in ("--only", name)]
-                report = _report(plan, row, row.source, [*words, *_sizes(row)], Path(scratch))
+                report = _report(plan, row, row.source, [*words, *_sizes(row)], scratch)
         except _NoReport as error:
             return Result(row=row, report=None, off=(f"no report: {error}",))
     return Result(row=row, report=report, off=tuple(_off(row, report)))

@@ -274,6 +274,35 @@ def _overview(course: "Course", language: str) -> None:
 
 # --- the end --------------------------------------------------------------------------------------------------------
 
+# Ctrl-C, `timeout` or a cancelled job, a closed terminal, an alarm that the caller has set.
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+# What a shell tells a command to ignore, it means: nohup, a script's `&`, no job control.
+_LEFT_TO_THE_SHELL = {*_ENDS, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU} - {signal.SIGALRM}
+
+
+def _end_in_order() -> None:
+    """What ends this process is an exception from now on, and what a caller has left behind is no more."""
+    from grader.kernel import begin_anew
+
+    begin_anew(but=_LEFT_TO_THE_SHELL)
+    for number in _ENDS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
+
+
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came where Python has nobody to tell, as in an import's own bookkeeping, comes once more."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)  # not at once: it would come in here
+    else:
+        sys.__unraisablehook__(lost)
+
+
+def _be_uninterrupted() -> None:
+    for number in _ENDS:
+        signal.signal(number, signal.SIG_IGN)
+
 
 def _drop_output() -> None:
     """What could not be written is given up: Python tries again at its end, and exits with 120 when that fails."""
@@ -289,9 +318,14 @@ def main() -> NoReturn:
 
         click.echo(NOT_LINUX, err=True)
         sys.exit(NO_VERDICT)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # `timeout`, a cancelled job, a closed terminal: an orderly end too
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores the second
-            signal.signal(number, signal.default_int_handler)
+    _end_in_order()
+    try:
+        _run()
+    finally:
+        _be_uninterrupted()  # what is left is Python's own end
+
+
+def _run() -> NoReturn:
     try:
         commands(prog_name="grade", standalone_mode=False, obj=main)  # `audit` types `grade` itself
     except click.ClickException as error:
@@ -301,7 +335,8 @@ def main() -> NoReturn:
         click.echo(f"grade: {error}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\ngrade: interrupted, so there is no verdict.", err=True)
+        _be_uninterrupted()
+        click.echo("grade: interrupted, so there is no verdict.", err=True)  # click has ended the line of the ^C
         sys.exit(NO_VERDICT)
     except _ReaderGone:
         _drop_output()

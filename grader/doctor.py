@@ -40,6 +40,7 @@ from grader import vitals
 from grader.errors import GraderError
 from grader.report import Machine
 from grader.safetext import safe_text
+from grader.scratch import held_folder
 
 if sys.platform == "linux":  # elsewhere what these import is missing, and NOT_LINUX must still be said
     from grader import kernel, sandbox
@@ -64,9 +65,10 @@ NOT_LINUX: Final = (
     f"in the course's folder, type:\n{_CONTAINER}"
 )
 
-_DEADLINE_S: Final = 20.0  # a way out of what hangs; every probe takes milliseconds
+_DEADLINE_S: Final = 60.0  # a way out of what hangs; every probe takes milliseconds
 _OLDEST_PYTHON: Final = (3, 11)
 _OLDEST_KERNEL: Final = (5, 13)  # the first with Landlock, without which no box is claimed
+_OLDEST_BWRAP: Final = "0.8"  # the first with --disable-userns
 _CROWD_FILES: Final = 10_300  # 10,000 connections and the interpreter's, pytest's and the judge's own
 _FEWEST_FILES: Final = 2_300  # 2,000 connections: fewer say nothing about a crowd
 _BACKLOG: Final = 4_096  # a crowd that overflows it connects by retransmission, a second and more each
@@ -86,6 +88,7 @@ _COSTS: Final[Mapping[str, str]] = {
     "bubblewrap": _NO_BOX,
     "libseccomp": _NO_BOX,
     "landlock": _NO_BOX,
+    "filter": _INFORMATION + "calls that are newer than the kit answer ENOSYS in a box, as on an older kernel.",
     "temporary folder": _NO_BOX,
     "strace": "Checks that count system calls, or make some fail, are unmeasured.",
     "psutil": "Checks that count threads, processes, descriptors or memory are unmeasured.",
@@ -141,7 +144,8 @@ def examine(*, path: str = SYSTEM_PATH) -> tuple[Finding, ...]:
         "private network": lambda: probe_network(_private_network(), root, as_root=as_root),
         "bubblewrap": lambda: probe_bwrap(find_program("bwrap", path=path), root),
         "libseccomp": lambda: probe_libseccomp(call_filter.libseccomp()),
-        "landlock": lambda: probe_landlock(_landlock()),
+        "filter": lambda: probe_filter_age(os.uname().release),
+        "landlock": lambda: probe_landlock(_landlock(_LANDLOCK_VERSION), _landlock(_LANDLOCK_ERRATA)),
         "temporary folder": lambda: probe_temporary_folder(_temporary(), as_root=as_root),
         "strace": lambda: probe_strace(find_program("strace", path=path), _temporary(), root),
         "psutil": probe_psutil,
@@ -301,10 +305,14 @@ def probe_system(name: str) -> Finding:
 
 def probe_kernel(release: str) -> Finding:
     """The kernel's release, as uname(2) says it."""
-    numbers = re.match(r"(\d+)\.(\d+)", release)
-    if numbers and (int(numbers[1]), int(numbers[2])) >= _OLDEST_KERNEL:
+    if (numbers := _linux_version(release)) is not None and numbers >= _OLDEST_KERNEL:
         return _found("kernel", release)
     return _lacking("kernel", release, "boot Linux 5.13 or newer, as Debian 12 and Ubuntu 22.04 have it")
+
+
+def _linux_version(release: str) -> tuple[int, int] | None:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def probe_python(version: tuple[int, int], interpreter: Path) -> Finding:
@@ -390,10 +398,12 @@ def probe_bwrap(program: str | None, root: Path) -> Finding:
     words += ["--proc", "/proc", "--dev", "/dev", "--size", "65536", "--tmpfs", "/tmp", "--remount-ro", "/", _TRUE]
     status, text = _run(words, as_nobody=True)
     if status == 0:
-        return _found("bubblewrap", f"{_version(program)}, a box starts")
+        return _found("bubblewrap", f"{_version(program)}, a box starts; {_OLDEST_BWRAP} or newer is needed")
     word = text.partition("\n")[0].partition(". See <")[0] or f"exit status {status}"
     if "nknown option" in word:
-        return _lacking("bubblewrap", word, "install bubblewrap 0.8 or newer: Debian 12 and Ubuntu 24.04 have it")
+        return _lacking(
+            "bubblewrap", word, f"install bubblewrap {_OLDEST_BWRAP} or newer: Debian 12 and Ubuntu 24.04 have it"
+        )
     if status == -1:
         return _lacking("bubblewrap", word, "be an ordinary user, or a root with more than one user id")
     if "proc" in word and (masks := _mounts_below_proc(root)):
@@ -452,21 +462,42 @@ def _system_call(number: int, *arguments: object) -> int:
     return result if result >= 0 else -ctypes.get_errno()
 
 
-def _landlock() -> int:
-    """The version of Landlock, or the negative error number."""
-    create_ruleset, version_flag = (444, 1)  # landlock_create_ruleset(2); the same number on every architecture
-    return _system_call(create_ruleset, None, ctypes.c_size_t(0), ctypes.c_uint32(version_flag))
+def probe_filter_age(release: str) -> Finding:
+    """Up to which Linux the filter's author knew the system calls, and whether this kernel is newer."""
+    known = ".".join(map(str, call_filter.NEWEST_LINUX))
+    newest = f"{call_filter.NEWEST_CALL}, {call_filter.NEWEST_NUMBER}"
+    seen = f"knows the calls of Linux up to {known} ({newest})"
+    if (numbers := _linux_version(release)) is None or numbers <= call_filter.NEWEST_LINUX:
+        return _found("filter", seen)
+    return _lacking("filter", f"{seen}; this kernel is {release}", "update the kit when there is a newer one")
 
 
-def probe_landlock(answer: int) -> Finding:
-    """Landlock. `answer` is the version of its interface or the negative error number."""
+# Flags of landlock_create_ruleset(2) that make no ruleset.
+_LANDLOCK_VERSION, _LANDLOCK_ERRATA = 1, 2
+
+
+def _landlock(flag: int) -> int:
+    """What Landlock says of itself, or the negative error number."""
+    create_ruleset = 444  # landlock_create_ruleset(2); the same number on every architecture
+    return _system_call(create_ruleset, None, ctypes.c_size_t(0), ctypes.c_uint32(flag))
+
+
+def probe_landlock(answer: int, errata: int) -> Finding:
+    """Landlock.
+
+    Args:
+        answer: the version of its interface, or the negative error number.
+        errata: the mended ones, a bit each; negative where the kernel cannot say.
+    """
     cures = {
         -errno.ENOSYS: "boot a kernel built with CONFIG_SECURITY_LANDLOCK=y, as those of Debian and Ubuntu are",
         -errno.EOPNOTSUPP: "put landlock before the other names in lsm= on the kernel's command line, and reboot",
         -errno.EPERM: _DOCKER,
     }
     if answer > 0:
-        return _found("landlock", f"version {answer} of the interface")
+        mended = [str(bit + 1) for bit in range(max(0, errata).bit_length()) if errata >> bit & 1]
+        word = "unknown, as the kernel does not tell them" if errata < 0 else ", ".join(mended) or "none"
+        return _found("landlock", f"version {answer} of the interface; mended errata: {word}")
     return _lacking("landlock", _error_word(answer), cures.get(answer, cures[-errno.ENOSYS]))
 
 
@@ -492,11 +523,13 @@ def probe_strace(program: str | None, folder: Path, root: Path) -> Finding:
     """
     if program is None:
         return _lacking("strace", "not installed", "sudo apt-get install -y strace")
-    with tempfile.TemporaryDirectory(prefix="tracegrade-doctor-", dir=folder) as name:
-        trace = Path(name, "trial.strace")
+    with held_folder(folder) as held:
+        held.chmod(0o711)
+        trace = held / "trial" / "trial.strace"
+        trace.parent.mkdir(mode=0o700)
         if os.geteuid() == 0:
             with contextlib.suppress(OSError):  # a root without that user is told so when strace is to start as it
-                os.chown(name, _NOBODY, _NOBODY)
+                os.chown(trace.parent, _NOBODY, _NOBODY)
         status, text = _run([*tracer.command(program, trace), _TRUE], as_nobody=True)
         calls = tracer.parse(trace.read_text(errors="replace")) if trace.exists() else []
     if status == 0 and any(call.name == "execve" for call in calls):

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +31,13 @@ from grader.judge import Job
 from grader.kit import kit_version
 from grader.report import UNCOUNTED, Check, Graded, Isolation, Machine, Ungraded, scored
 from grader.safetext import safe_text
+from grader.sandbox import NO_REMOTE_DEBUG, NO_REMOTE_DEBUG_X
+from grader.scratch import held_folder
 from grader.submission import collect
 
 BOX_GRACE_S = 10.0  # behind a check's own deadline: then its box is killed from here
 JUDGE_GRACE_S = 20.0  # behind that: then the judge hangs, and there is no verdict
-START_S = 60.0
+START_S = 180.0  # a judge that has not proven its wall by then hangs; strace alone may take 60
 
 OnCheck = Callable[[Check], None]
 OnReady = Callable[["Start"], None]
@@ -97,8 +98,7 @@ def grade(order: Order, on_ready: OnReady, on_check: OnCheck) -> Graded | Ungrad
         seen.append(check)
         on_check(check)
 
-    with tempfile.TemporaryDirectory(prefix="tracegrade-", ignore_cleanup_errors=True) as name:
-        staging = Path(name)
+    with _usual_umask(), held_folder() as staging:
         staging.chmod(0o755)
         ignored = _stage(order, staging)
         try:
@@ -106,6 +106,16 @@ def grade(order: Order, on_ready: OnReady, on_check: OnCheck) -> Graded | Ungrad
         except GraderError as error:
             return Ungraded(reason=str(error), checks=tuple(seen), **_common(order, starts, ignored))
     return _graded(order, starts, seen, ignored)
+
+
+@contextlib.contextmanager
+def _usual_umask() -> Iterator[None]:
+    """What is staged is read by another user, whatever this one keeps from others."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def _stage(order: Order, staging: Path) -> tuple[str, ...]:
@@ -236,6 +246,7 @@ def _judge_process(job: Job, log: Path) -> Iterator[_Judge]:
     environment = {
         "LANG": "C.UTF-8",
         "PATH": "/usr/bin:/bin",
+        NO_REMOTE_DEBUG[0]: NO_REMOTE_DEBUG[1],
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "TRACEGRADE_CANARY": job.canary_environ,
     }
@@ -243,7 +254,7 @@ def _judge_process(job: Job, log: Path) -> Iterator[_Judge]:
     try:
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "grader.judge", str(writing)],
+                [sys.executable, "-I", "-X", NO_REMOTE_DEBUG_X, "-m", "grader.judge", str(writing)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -275,19 +286,22 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     deadline_s = time.monotonic() + 10.0
     while (left := _descendants()) and time.monotonic() < deadline_s:
         for one in left:
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            with contextlib.suppress(psutil.Error):
                 one.kill()
         psutil.wait_procs(left, timeout=0.2)
 
 
 def _descendants() -> list[psutil.Process]:
+    """Those that are left, once what has ended is waited for."""
     found = []
     for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.Error):
             if process.status() == psutil.STATUS_ZOMBIE:
                 process.wait(timeout=0)
-            else:
-                found.append(process)
+                continue
+        # A zombie that cannot be waited for is another's child until that one has gone, or has threads that still end.
+        if process.is_running():
+            found.append(process)
     return found
 
 

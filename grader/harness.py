@@ -20,6 +20,7 @@ and the least counts. Noise only adds; nobody can be lucky below the truth.
 import builtins
 import contextlib
 import dis
+import functools
 import inspect
 import os
 import random
@@ -48,7 +49,7 @@ from grader.shapes import fitting, fitting_question
 
 __all__ = ["Budgets", "Calls", "Count", "Run", "Server", "Submission", "quiet_for", "source_of"]
 
-START_S = 30.0  # a box that has not introduced itself by then is the machine's fault
+START_S = 60.0  # a box that has not introduced itself by then is the machine's fault
 IMPORT_S = 20.0
 _BACKLOG = 4096
 _KEPT_BYTES = 4 << 20  # of each trace, with --keep
@@ -72,9 +73,10 @@ class Server(Program):
         rng: random.Random,
         entry: str,
         rss_at_start: int,
+        fds_at_start: int,
     ) -> None:
         super().__init__(box, trace, entry=entry, goes_on=f"{entry} goes on serving")
-        self.rss_at_start = rss_at_start
+        self.rss_at_start, self.fds_at_start = rss_at_start, fds_at_start
         self._listener, self._stop_fd = listener, stop_fd
         self._handler, self._rng = handler, rng
         self._told_to_stop = False
@@ -167,6 +169,11 @@ class Server(Program):
             raise self._unasked(message)
         if "returned" not in message:
             raise problem(message.get("problem"), f"{self._entry} raised", f"{self._entry} returns")
+
+    def holds_what_was_lent(self) -> bool:
+        """Whether listener and stop descriptor are still open in the program, also behind its return."""
+        lent = (f"socket:[{os.fstat(self._listener.fileno()).st_ino}]", f"pipe:[{os.fstat(self._stop_fd).st_ino}]")
+        return set(lent) <= set(self.descriptors())
 
     def _unasked(self, message: Mapping[str, Any]) -> CheckFailed:
         if "stray" in message:
@@ -387,6 +394,10 @@ class Submission:
             listener.listen(_BACKLOG)
             fds = [listener.fileno(), stop_read, *pass_fds]
             box, trace = stack.enter_context(self._box(traced, inject, open_files, fds, alone=alone))
+            try:
+                fds_at_start = vitals.open_fds(box.pid)
+            except vitals.Gone:
+                fds_at_start = 0  # how it ended, the order will tell
             self._order(
                 box,
                 {
@@ -410,6 +421,7 @@ class Submission:
                 rng=self.rng,
                 entry=entry,
                 rss_at_start=self.rss_at_start,
+                fds_at_start=fds_at_start,
             )
             try:
                 yield server
@@ -634,6 +646,7 @@ def _has_helpers(box: Box) -> bool:
     return True
 
 
+@functools.cache  # it looks through the whole file
 def source_of(function: Callable[..., Any]) -> str:
     """The source of one function, to be shipped.
 

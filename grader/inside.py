@@ -21,6 +21,7 @@ A problem is {"kind": "forbidden" | "missing" | "raised", "text": one line, "tra
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -358,11 +359,12 @@ def shipped(source: str, name: str) -> Any:
     return getattr(room, name)
 
 
-def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> None:
+def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> object:
+    """Let it serve. What was lent to it is returned, so that it is still open if the program has left it open."""
     entry = getattr(module, order["entry"], None)
     if not callable(entry):
         channel.send({"problem": problem("missing", f"{order['module']}.py has no function {order['entry']}")})
-        return
+        return None
     handler = shipped(order["source"], order["handler"])
     arguments = [socket.socket(fileno=order["listen_fd"]), handler, *order["arguments"]]
     own_pid = os.getpid()
@@ -378,11 +380,13 @@ def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> 
         channel.send({"returned": "SystemExit"} if leaves else {"problem": explain(error, order["folder"])})
     else:
         if os.getpid() == own_pid:
+            gc.collect()  # what nobody holds any more is closed: only what is kept open is seen from outside
             channel.send({"returned": True})
         elif order["strays"]:
             channel.send({"stray": True})
     if os.getpid() != own_pid:
         os._exit(0)
+    return arguments
 
 
 class Room:
@@ -442,6 +446,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: nobody else would take it along
         channel.send({"probes": {}, "pid": os.getpid()})
     module: types.ModuleType | None = None
+    lent: list[object] = []
     folder = ""
     while True:
         order = channel.receive()
@@ -457,7 +462,7 @@ def main() -> None:
                 else:
                     channel.send({"loaded": True})
             case "serve":
-                serve(module, order, channel)
+                lent.append(serve(module, order, channel))
             case "run":
                 run(module, order, channel)
 

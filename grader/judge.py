@@ -24,7 +24,18 @@ from pydantic import BaseModel, ConfigDict
 from grader import kernel, strace
 from grader.course import load_course
 from grader.errors import KitError
-from grader.sandbox import Box, BoxEnded, Canary, Limits, Lost, Wall, build_wall, library_folders, raise_open_files
+from grader.sandbox import (
+    Box,
+    BoxEnded,
+    Canary,
+    Limits,
+    Lost,
+    Wall,
+    box_user,
+    build_wall,
+    library_folders,
+    raise_open_files,
+)
 
 # Plugins of pytest that no check needs; to load them takes as long as a check.
 _UNUSED = (
@@ -68,6 +79,8 @@ class Refused(Exception):
 
 
 def main() -> None:
+    kernel.begin_anew()
+    os.umask(0o022)  # what it lays out is read by another user, whatever the caller keeps from others
     events_fd = int(sys.argv[1])
     job = Job.model_validate_json(sys.stdin.buffer.read())
     kernel.die_with_parent(job.parent_pid)
@@ -79,14 +92,15 @@ def main() -> None:
             events.flush()
 
         try:
-            _judge(job, emit)
+            with box_user() if job.boxed else contextlib.nullcontext() as uid:
+                _judge(job, uid, emit)
         except Refused as refusal:
             emit({"event": "refused", "reason": str(refusal)})
         except KitError as error:
             emit({"event": "broken", "reason": str(error)})
 
 
-def _judge(job: Job, emit: Any) -> None:
+def _judge(job: Job, uid: int | None, emit: Any) -> None:
     refusal = kernel.enter_private_network()  # before anything starts a thread
     # unshare(2) with a user namespace changes credentials, which clears the parent-death signal (prctl(2)).
     kernel.die_with_parent(job.parent_pid)
@@ -99,6 +113,7 @@ def _judge(job: Job, emit: Any) -> None:
         boxed=job.boxed,
         bwrap=job.bwrap,
         canary=canary if job.boxed else None,
+        uid=uid,
         # The libraries are refused by an import hook too, with a reason; but a program can remove that.
         hidden=[job.course_root, *library_folders(exercise.forbidden.modules)],
     )
@@ -162,7 +177,7 @@ def _missing(wall: Wall, limits: Limits) -> dict[str, str] | Lost:
         import pytest  # noqa: F401 - needed soon, and a tenth of a second: it comes while the box starts
 
         try:
-            return box.prove(30.0, thorough=True)
+            return box.prove(60.0, thorough=True)
         except (BoxEnded, TimeoutError) as error:
             if (lost := box.lost_to_kill()) is not Lost.NO:
                 return lost

@@ -5,13 +5,14 @@ Knows what such a server must answer, survive and cost; knows no exercise. Each 
 fixtures of a check and raises what a check raises. Budgets are named as in the exercises' `exercise.yaml`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from random import Random
 
-from grader.crowd import Crowd, shown
+from grader.crowd import Client, Crowd, Handler, shown
 from grader.failures import CheckFailed
 from grader.harness import Budgets, Calls, Count, Server, Submission, quiet_for
-from grader.strace import CLONE_CALLS, READINESS_CALLS
+from grader.strace import CLONE_CALLS, READINESS_CALLS, TRANSFER_CALLS
 
 Sizes = Mapping[str, int]
 
@@ -32,11 +33,30 @@ def basic(submission: Submission) -> None:
     unforeseen = b"hello, %x" % submission.rng.getrandbits(64)
     with submission.serve(shout) as server, server.client() as client:
         client.ask(unforeseen, shout(unforeseen))
-        client.ask(b"", shout(b""))
-        client.ask(b"  blanks belong to a line \t\r", shout(b"  blanks belong to a line \t\r"))
         client.ask(b"again", shout(b"again"))
+
+
+def verbatim(submission: Submission, rng: Random) -> None:
+    """An empty line is a line, and every byte but the newline is the handler's."""
+    anything = bytes(range(256)) + rng.randbytes(256)
+    lines = [b"", b"  blanks belong to a line \t\r", anything.replace(b"\n", b""), b"\r"]
+    with submission.serve(shout) as server, server.client() as client:
+        for line in lines:
+            client.ask(line, shout(line))
+
+
+def stop(submission: Submission, budget: Budgets) -> None:
+    """Budget fds_left_open: what it opened is closed when it returns, and what was lent to it is not."""
     with submission.serve(shout) as server:
         server.stop()
+    with submission.serve(shout) as server, server.crowd(3) as crowd:
+        crowd.ask_each()
+        crowd.clients[0].send(b"half a li")
+        server.settle()
+        server.stop()
+        if not server.holds_what_was_lent():
+            raise CheckFailed(expected="lsock and stop_fd open behind the return", seen="one of them is closed")
+        budget.at_most("fds_left_open", max(0, server.open_fds() - server.fds_at_start))
 
 
 def many(submission: Submission, sizes: Sizes) -> None:
@@ -63,6 +83,24 @@ def frag(submission: Submission) -> None:
         stalled.check(
             b"and a half", shout(b"and a half"), stalled.read_line("the reply to a line that came byte by byte")
         )
+
+
+def unhindered(server: Server, client: Client, line: bytes, handler: Handler) -> Count:
+    """The calls in which it waits for the clock while a request of this client waits for its reply. Not a time: the
+    request is there when the program goes on, so whoever waits for readiness has it at once, on any machine.
+    """
+    sleeps = Count(value=0)
+    for _ in range(3):  # one may come when it has just slept
+        with ExitStack() as standstill:
+            standstill.enter_context(server.stopped())
+            client.send(line + b"\n")
+            with server.counting(settled=False) as calls:
+                standstill.close()
+                client.check(line, handler(line), client.read_line("a reply to a client that is there already"))
+        sleeps = calls.sleeps_before_a_reply()
+        if sleeps.value != 0:
+            break
+    return sleeps
 
 
 def pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -140,18 +178,77 @@ def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: b
         stalled.check(request, swell(request), last)
 
 
-def rst(submission: Submission) -> None:
-    with submission.serve(swell, send_buffer=8192) as server, server.crowd(5) as crowd:
-        quiet, halfway, unread, *others = crowd.clients
-        halfway.send(b"half a li")
-        unread.send(b"300000 bytes for a client that does not read\n")
-        server.settle()
-        crowd.leave([quiet, halfway, unread])
-        server.settle()
-        for client in others:
-            client.ask(b"17 are you there", swell(b"17 are you there"))
-        with server.client() as newcomer:
-            newcomer.ask(b"16 and new ones", swell(b"16 and new ones"))
+def backpressure(submission: Submission, budget: Budgets) -> None:
+    """Budgets mib_read_ahead: requests that are taken from a client which leaves its replies unread; and
+    sleeps_while_stalled: what it does to the others.
+    """
+    offered = 8 << 20
+    line = b"4000 bytes for each of these, please: ".ljust(999, b".") + b"\n"
+    with (
+        submission.serve(swell, traced=True, send_buffer=8192) as server,
+        server.client(receive_buffer=4096) as greedy,
+        server.client() as other,
+    ):
+        greedy.send(b"2000000 bytes, more than there is room for\n")
+        server.settle()  # so that a reply is unsent when the first of these comes
+        budget.at_most("sleeps_while_stalled", unhindered(server, other, b"17 and what of me", swell))
+        taken = greedy.offer_until_stuck(line, offered, server.settle)
+        budget.at_most("mib_read_ahead", taken / (1 << 20))
+
+
+def rst(submission: Submission, budget: Budgets) -> None:
+    """Budget fds_leaked_by_resets. Whoever comes next gets the descriptors of those who were reset, and nothing else of
+    theirs.
+    """
+    big = b"300000 bytes for a client that does not read\n"
+    with submission.serve(swell, send_buffer=8192) as server, server.client() as stays:
+        stays.ask(b"17 are you there", swell(b"17 are you there"))
+        sleeps = server.settle()  # who never sleeps has nothing to be waited for, and each wait would be a long one
+        before = server.open_fds()
+        settle = server.settle if sleeps else server.check_alive
+        with server.crowd(12) as crowd:
+            for client in crowd:
+                client.ask(b"13 I am here", swell(b"13 I am here"))
+            _quiet, halfway, unread, more, ending, gone = (
+                crowd.clients[place : place + 2] for place in range(0, 12, 2)
+            )
+            for client in halfway:
+                client.send(b"half a li")
+            for client in (*unread, *more, *ending):
+                client.send(big)
+            settle()
+            for client in more:
+                client.send(b"14 and another\n15 and half a li")
+            for client in ending:
+                client.half_close()
+            settle()
+            with server.stopped():  # so that it reads this, and finds nobody to answer
+                for client in gone:
+                    client.send(b"20 nobody waits for\n")
+                    client.reset()
+            settle()
+            crowd.leave(crowd.clients)
+        settle()
+        stays.ask(b"16 and you, too", swell(b"16 and you, too"))
+        budget.at_most("fds_leaked_by_resets", least_leaked(server, before))
+        with server.crowd(13) as newcomers:
+            taken_for_the_last_one(newcomers, settle, b"18 I am a new one", b"300000 bytes, please", swell)
+        stays.ask(b"18 are you there?", swell(b"18 are you there?"))
+
+
+def taken_for_the_last_one(
+    newcomers: Crowd, settle: Callable[[], object], short: bytes, long: bytes, handler: Handler
+) -> None:
+    """Each newcomer is asked what shows whether something of who had its descriptor before is still there: what is left
+    of a reply may be mended by a short one, or by a long one.
+    """
+    for number, client in enumerate(newcomers):
+        for line in (short, long, short) if number % 2 else (long, short):
+            client.send(line + b"\n")
+            if line == long:
+                settle()  # so that a long reply is cut into pieces: nobody has read what was sent first
+            reply = client.read_line("service for a newcomer, whose descriptor was that of a client that has left")
+            client.check(line, handler(line), reply)
 
 
 def served(server: Server, crowd: Crowd, clients: int = 20) -> Calls:
@@ -204,6 +301,9 @@ def eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         before = server.open_fds()
         server.more(crowd, leavers)
         crowd.ask_each()
+        for client in crowd.clients[1::3]:
+            client.send(b"half a li")
+        server.settle()
         crowd.leave(crowd.clients[1:], politely=True)
         server.settle()
         leaked = least_leaked(server, before)
@@ -216,6 +316,8 @@ def eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
 
         budget.at_most("syscalls_after_eof", after_they_left)
         crowd.ask_each()
+        with server.crowd(leavers) as newcomers:
+            taken_for_the_last_one(newcomers, server.settle, b"I am a new one", b"and this is my line", shout)
 
 
 def least_leaked(server: Server, before: int) -> int:
@@ -229,10 +331,11 @@ def least_leaked(server: Server, before: int) -> int:
 
 
 def emfile(submission: Submission, budget: Budgets) -> None:
+    """Budgets syscalls_out_of_fds and sleeps_out_of_fds."""
     with submission.serve(shout, traced=True, open_files=40) as server:
         server.settle()
         before = server.open_fds()
-        with server.crowd(60):
+        with server.crowd(60) as crowd:
             server.settle()
 
             def out_of_fds() -> Count:
@@ -241,11 +344,42 @@ def emfile(submission: Submission, budget: Budgets) -> None:
                 return calls.total()
 
             budget.at_most("syscalls_out_of_fds", out_of_fds)
+            # They are accepted in the order they came. What else it opened since, a log or a spare, are a few.
+            held = server.open_fds() - before
+            inside, waiting = crowd.clients[: held - 3], crowd.clients[held:]
+            all_served(crowd, inside, "while no descriptor is left")
+            budget.at_most("sleeps_out_of_fds", unhindered(server, inside[0], b"and at once?", shout))
+            crowd.leave(inside[:5], politely=True)
+            left = "after some of those who were there have left, and nobody else has come"
+            served_or_refused(waiting[0], crowd.nonce(), left)
+            crowd.leave(crowd.clients[5:held], politely=True)
+            for client in waiting:
+                served_or_refused(client, crowd.nonce(), left)
         least_leaked(server, before)  # a newcomer that comes before they are closed may be refused, and rightly
         with server.client() as newcomer:
             newcomer.send(b"is there room again?\n")
             reply = newcomer.read_line("service for a newcomer, after all that held descriptors have left")
             newcomer.check(b"is there room again?", shout(b"is there room again?"), reply)
+
+
+def all_served(crowd: Crowd, clients: Sequence[Client], when: str) -> None:
+    try:
+        crowd.ask_each(clients)
+    except CheckFailed as failure:
+        expected = f"a reply to each of {len(clients):,} clients that came first, {when}"
+        raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
+
+
+def served_or_refused(client: Client, line: bytes, when: str) -> None:
+    """Where there is room, a client that waited is served; one that was refused has seen its connection end."""
+    try:
+        client.send(line + b"\n")
+        reply = client.read_line(f"service for a client that was neither served nor closed when it was full, {when}")
+    except CheckFailed:
+        if not client.closed():
+            raise
+    else:
+        client.check(line, shout(line), reply)
 
 
 def econnaborted(submission: Submission) -> None:
@@ -259,18 +393,33 @@ def econnaborted(submission: Submission) -> None:
             client.ask(b"here", shout(b"here"))
 
 
+def one_at_a_time(server: Server, crowd: Crowd, requests: int) -> None:
+    """Requests on random connections, each when the program sleeps: none is served in the turn of another. So what they
+    cost does not depend on who is quicker, the program or its clients.
+    """
+    for _ in range(requests):
+        server.rest()
+        crowd.ask_serially(1)
+
+
 def requests(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    """Budgets syscalls_per_request and, if the exercise has it, syscalls_per_request_big_crowd."""
+    """Budgets syscalls_per_request, setup_per_request and, if the exercise has it, syscalls_per_request_big_crowd.
+
+    epoll_ctl is left out: what it costs to change the interest set is asked by another check.
+    """
     count = sizes["requests"]
     with submission.serve(shout, traced=True) as server, server.crowd(sizes["crowd"]) as crowd:
         crowd.ask_each()
+        setup: list[Count] = []
 
         def per_request() -> Count:
             with server.counting() as calls:
-                crowd.ask_serially(count)
-            return calls.total() / count
+                one_at_a_time(server, crowd, count)
+            setup.append(calls.besides("epoll_ctl", *READINESS_CALLS, *TRANSFER_CALLS) / count)
+            return calls.besides("epoll_ctl") / count
 
         budget.at_most("syscalls_per_request", per_request)
+        budget.at_most("setup_per_request", setup[-1])
         if "big_crowd" in sizes:
             server.more(crowd, sizes["big_crowd"] - len(crowd))
             crowd.ask_each()
@@ -279,12 +428,12 @@ def requests(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
 
 def fds_per_event(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     """Budgets fds_to_kernel_10, _100 and _500: descriptors handed to the kernel for one event, against connections."""
-    requests = sizes["requests"]
+    requests = sizes["requests"] // 4
     with submission.serve(shout, traced=True) as server, server.crowd(0) as crowd:
 
         def handed_over() -> Count:
             with server.counting() as calls:
-                crowd.ask_serially(requests)
+                one_at_a_time(server, crowd, requests)
             return calls.fds_handed_over() / requests
 
         for connections in (10, 100, 500):

@@ -65,6 +65,24 @@ class Calls:
             return Count(value=None)
         return Count(value=window.count(*names), evidence=tuple(window.evidence(names)))
 
+    def besides(self, *names: str) -> Count:
+        """All but the calls with these names."""
+        window = self._calls()
+        if window is None:
+            return Count(value=None)
+        others = {call.name for call in window.calls}.difference(names)
+        return Count(value=window.count(*others), evidence=tuple(window.evidence(others)) if others else ())
+
+    def sleeps_before_a_reply(self) -> Count:
+        """The calls in which it waited for the clock, whatever was ready meanwhile. Behind the first that sends, only
+        those count that are made for sleeping: a timeout may pass when nothing is ready any more.
+        """
+        window = self._calls()
+        if window is None:
+            return Count(value=None)
+        slept = window.sleeps_before(tracer.SENDING_CALLS)
+        return Count(value=len(slept), evidence=tuple(call.text for call in slept[:5]))
+
     def fds_handed_over(self) -> Count:
         """Descriptors handed to the kernel to be watched: select sets, poll arrays, epoll_ctl."""
         window = self._calls()
@@ -216,6 +234,18 @@ class Program:
             time.sleep(0.005)
         return still >= _STILL
 
+    def rest(self) -> None:
+        """Wait until it sleeps: what it does behind an answer is done. One look is enough where the last thing heard of
+        it was the work of its only thread; a program that never sleeps is left alone, as in `settle`.
+        """
+        began_s = self._cpu_s()
+        while self._cpu_s() - began_s < BUSY_CPU_S:
+            self.check_alive()
+            with contextlib.suppress(vitals.Gone):
+                if vitals.pulse(self.pid).sleeping:
+                    return
+            time.sleep(0.0005)
+
     def _waiting(self) -> int:
         """How much waits for the program: while that changes, it has a reason to be awake."""
         return 0
@@ -240,13 +270,14 @@ class Program:
     # --- measuring
 
     @contextlib.contextmanager
-    def counting(self) -> Iterator[Calls]:
+    def counting(self, *, settled: bool = True) -> Iterator[Calls]:
         """Count the system calls of the whole box from one settled moment to another.
 
         The last calls that the block causes are waited for. A program that never settles has no last one: then the
-        window ends with the block.
+        window ends with the block. So does one that is not to be `settled`, which begins with the block, too.
         """
-        self.settle()
+        if settled:
+            self.settle()
         since_s = until_s = tracer.now_s()
 
         def cut() -> tracer.Window | None:
@@ -257,7 +288,7 @@ class Program:
 
         yield Calls(cut)
         ended_s = tracer.now_s()
-        until_s = tracer.now_s() if self.settle() else ended_s
+        until_s = tracer.now_s() if settled and self.settle() else ended_s
 
     def _bracket(self, trace: tracer.Trace, until_s: float) -> None:
         """Make sure that the trace goes on behind a window, or the window proves nothing.
@@ -342,6 +373,10 @@ class Program:
     def open_fds(self) -> int:
         return self._alive(vitals.open_fds)
 
+    def descriptors(self) -> tuple[str, ...]:
+        """What each open descriptor is, as the kernel names it."""
+        return self._alive(vitals.descriptors)
+
     def rss_bytes(self) -> int:
         """Memory of all its processes, what they hold in files without a name, and what lies in the box's folders."""
         folders = ("/tmp", "/dev/shm") if self._box.first_pid else ()  # a bare program's are the machine's own
@@ -356,8 +391,8 @@ class Program:
         return self._alive(look)
 
     def mappings(self, name: str) -> int:
-        """How many mappings with this name it has now."""
-        return self._alive(lambda pid: vitals.mappings(pid, name))
+        """How many mappings with this name its processes have now."""
+        return self._alive(lambda _pid: sum(vitals.mappings(pid, name) for pid in self._living()))
 
     def switches(self) -> int:
         """How often the threads that it has now have gone to sleep so far."""

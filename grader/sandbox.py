@@ -17,6 +17,7 @@ reproduced before it was closed.
 """
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -30,7 +31,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -41,7 +42,7 @@ from grader import filter as call_filter
 from grader import inside, kernel
 from grader.errors import GraderError
 
-# One user for each judge keeps the processes of parallel gradings apart. The range is unused on Debian and Ubuntu
+# One user for each judge keeps parallel gradings apart. The range is unused on Debian and Ubuntu
 # (adduser(8) ends at 59,999, systemd's dynamic users begin at 61,184) and exists in a container with 65,536 ids.
 _BOX_UIDS = range(60_100, 61_100)
 _OUTPUT_BYTES = 64 * 1024
@@ -51,6 +52,7 @@ TRACE_BYTES = 16 << 20  # four times the longest of a reference: a host's disk a
 NO_REMOTE_DEBUG: Final = ("PYTHON_DISABLE_REMOTE_DEBUG", "1")
 NO_REMOTE_DEBUG_X: Final = "disable-remote-debug"
 _CHANNEL_BYTES = 1 << 20  # of what was said on the channel, where that is kept
+_ENDING_S = 20.0  # what stands around a program ends when that has; on a busy machine a little later
 _SEND_S = 30.0  # for a program that does not read; a busy machine is slow, but not as slow
 
 
@@ -127,16 +129,55 @@ def base_interpreter() -> Path:
     return Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
 
 
-def build_wall(staging: Path, *, boxed: bool, bwrap: str, canary: Canary | None, hidden: Sequence[Path] = ()) -> Wall:
+@contextlib.contextmanager
+def box_user() -> Iterator[int | None]:
+    """The user that this judge's boxes run as while the block lasts, when the judge is root: no other judge's.
+
+    The kernel counts a user's processes, pipes and descriptors in flight, wherever they run. The name of an abstract
+    socket is one process's at a time, and free when that has ended, however. Names belong to a network, so ask in the
+    host's, before the judge has its own.
+
+    Raises:
+        GraderError: all are taken.
+    """
+    if os.getuid() != 0:
+        yield None
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
+        first = os.getpid() % len(_BOX_UIDS)
+        for uid in (*_BOX_UIDS[first:], *_BOX_UIDS[:first]):
+            try:
+                claim.bind(f"\0tracegrade-user-{uid}")
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                yield uid
+                return
+    raise GraderError(
+        f"All {len(_BOX_UIDS):,} users that boxes run as are taken, each by a grading that is under way. "
+        "Grade fewer submissions at a time."
+    )
+
+
+def build_wall(
+    staging: Path,
+    *,
+    boxed: bool,
+    bwrap: str,
+    canary: Canary | None,
+    uid: int | None,
+    hidden: Sequence[Path] = (),
+) -> Wall:
     """Lay out the staging folder for the boxes. As root, in the judge's own mounts, make the interpreter reachable.
 
     Args:
+        uid: the user that boxes run as, as `box_user` gave it.
         hidden: folders that a box must not show, wherever they lie: a course may lie below /usr.
 
     Raises:
         GraderError: the boxes' user cannot reach the folder or the interpreter; the message has the cure.
     """
-    uid = _BOX_UIDS[os.getpid() % len(_BOX_UIDS)] if boxed and os.getuid() == 0 else None
     shutil.copyfile(Path(inside.__file__), staging / "inside.py")
     (staging / "canary").write_text("a file of the host\n")
     traces = staging / "traces"
@@ -489,12 +530,12 @@ class Box:
         """What the program printed, the first 64 KiB; when it has ended, its last words too."""
         if not self.alive:  # its last words may still stand in the pipe
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(1.0)
-            self._drain.join(timeout=1.0)
+                self._process.wait(_ENDING_S)
+            self._drain.join(timeout=_ENDING_S if self._wall.boxed else 1.0)  # a bare one may have left a writer
         rest = self._output.dropped_bytes
         return bytes(self._output.kept) + (b"\n... and %d bytes more" % rest if rest else b"")
 
-    def lost_to_kill(self, timeout_s: float = 2.0) -> Lost:
+    def lost_to_kill(self) -> Lost:
         """Whether somebody killed it with SIGKILL: the kernel out of memory, a person, or the program itself.
 
         Nothing in a box can kill strace or bwrap, so those are never the student's fault; of the program itself it
@@ -503,7 +544,7 @@ class Box:
         """
         if self._process.poll() is None and not self.alive:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout_s)
+                self._process.wait(_ENDING_S)
         match self._process.poll():
             case -9 if self._wall.boxed or not self.pid:
                 return Lost.OUTSIDE
@@ -515,7 +556,7 @@ class Box:
     def ended_by(self) -> str:
         """How the program ended, for a person."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(2.0)
+            self._process.wait(2.0 if self.alive else _ENDING_S)
         code = self._process.poll()
         if code is None:
             return "it still runs, but closed its channel"

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 # The allocator's calls come and go with buffer sizes and say nothing about a server's design; clock_gettime is normally
@@ -22,6 +23,10 @@ ALLOCATOR_CALLS = frozenset({"mmap", "munmap", "mremap", "brk", "madvise", "cloc
 # select() is pselect6 on glibc, os.fork is clone, a thread is clone3, or clone where clone3 is refused.
 READINESS_CALLS = frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"})
 CLONE_CALLS = frozenset({"clone", "clone3", "fork", "vfork"})
+SENDING_CALLS = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
+TRANSFER_CALLS = SENDING_CALLS | {"read", "readv", "recvfrom", "recvmsg", "recvmmsg"}
+# Calls that wait for a time or a signal, whatever becomes ready meanwhile.
+_SLEEPING_CALLS = frozenset({"nanosleep", "clock_nanosleep", "pause", "rt_sigsuspend", "rt_sigtimedwait"})
 # Many messages in one call: each of them counts, as it would if it had been sent or received alone.
 _MANY_MESSAGES = frozenset({"sendmmsg", "recvmmsg"})
 # Not in Linux since 3.1. strace installs its own filter only when something is left untraced, and all else may matter.
@@ -40,6 +45,8 @@ _PRINTING = re.compile(r"^writev?\((?:1|2)[,<]")
 _OUTPUT_REPLACED = re.compile(r"^(?:dup[23]\([0-9]+, [12]\b|close\([12]\b|close_range\([0-2],)")
 _FD_SETS = re.compile(r"\[([0-9 ]*)\]")
 _LONG_SET = re.compile(r"(\[[0-9]+(?: [0-9]+){3})(?: [0-9]+){4,}((?: [0-9]+){2}\])")  # what follows it tells more
+_TIMED_OUT = re.compile(r"\) += 0(?: \(Timeout\))?$")
+_NOT_WAITING = re.compile(r"\{tv_sec=0, tv_nsec=0\}|, 0(?:, NULL, [0-9]+)?\) += 0")
 _POLL_COUNT = re.compile(r"^p?poll\((?:\[[^]]*\]|0x[0-9a-f]+|NULL), ([0-9]{1,10})")
 
 
@@ -83,6 +90,14 @@ class Call:
             case _:
                 return 0
 
+    @property
+    def times_out(self) -> bool:
+        """Whether it waited until its timeout had passed, and nothing of what it asked for was ready."""
+        if self.name == "futex":
+            return "= -1 ETIMEDOUT" in self.text
+        waited = _TIMED_OUT.search(self.text) and not _NOT_WAITING.search(self.text)
+        return bool(waited) and self.is_one_of(READINESS_CALLS)
+
 
 def command(strace: str, trace: Path, *, only: Iterable[str] = (), inject: Sequence[str] = ()) -> list[str]:
     """The words to put before a command line so that its system calls are written to `trace`.
@@ -111,7 +126,7 @@ def refusal(strace: str, scratch: Path, uid: int | None = None) -> str | None:
             [*command(strace, trace), "/bin/true"],
             env={},
             capture_output=True,
-            timeout=20,
+            timeout=60,
             text=True,
             errors="replace",
             check=False,
@@ -212,6 +227,12 @@ class Window:
     def count(self, *names: str) -> int:
         """How many calls have one of these names, or replay one that has."""
         return sum(call.worth for call in self.calls if call.is_one_of(names))
+
+    def sleeps_before(self, names: Collection[str]) -> tuple[Call, ...]:
+        """Those in which it waited for the clock; a timeout only if it passed before a call with one of these names."""
+        before = takewhile(lambda call: not call.is_one_of(names), self.calls)
+        timeouts = tuple(call for call in before if call.times_out)
+        return timeouts + tuple(call for call in self.calls if call.is_one_of(_SLEEPING_CALLS))
 
     def histogram(self) -> list[tuple[str, int]]:
         """Names and counts, the most frequent first."""

@@ -19,6 +19,7 @@ IORING_ENTER_GETEVENTS = 1 << 0  # enter() waits until min_complete completions 
 IORING_ENTER_SQ_WAKEUP = 1 << 1  # for SQPOLL
 
 IORING_SETUP_SQPOLL = 1 << 1  # a kernel thread polls the submission queue; not allowed in ex04
+IORING_SETUP_R_DISABLED = 1 << 6  # the ring takes nothing until it is enabled; before that it can be restricted
 
 IOSQE_ASYNC = 1 << 4  # never try it at once, always hand it to a worker of the kernel
 
@@ -27,7 +28,9 @@ IORING_OFF_SQ_RING = 0x0
 IORING_OFF_CQ_RING = 0x8000000
 IORING_OFF_SQES = 0x10000000
 
-_IO_URING_SETUP, _IO_URING_ENTER = 425, 426
+_IO_URING_SETUP, _IO_URING_ENTER, _IO_URING_REGISTER = 425, 426, 427
+_IORING_REGISTER_RESTRICTIONS, _IORING_REGISTER_ENABLE_RINGS = 11, 12
+_IORING_RESTRICTION_SQE_OP, _IORING_RESTRICTION_SQE_FLAGS_ALLOWED = 1, 2
 
 Enter = Callable[[int, int, int], int]
 """enter(to_submit, min_complete, flags) -> how many requests it took. Raises OSError as the system call does."""
@@ -112,14 +115,26 @@ class RingMem:
     cqes: "ctypes.Array[io_uring_cqe]"  # cq_entries completions
 
 
+class io_uring_restriction(ctypes.Structure):  # noqa: N801 - the name in the kernel's header
+    """One thing that a restricted ring takes: it refuses all others, with -EACCES."""
+
+    _fields_ = (
+        ("opcode", ctypes.c_uint16),
+        ("value", ctypes.c_uint8),
+        ("resv", ctypes.c_uint8),
+        ("resv2", ctypes.c_uint32 * 3),
+    )
+
+
 @contextlib.contextmanager
-def setup(entries: int, flags: int = 0) -> Iterator[tuple[RingMem, Enter]]:
+def setup(entries: int, flags: int = 0, *, only_reads: bool = False) -> Iterator[tuple[RingMem, Enter]]:
     """A ring of the real kernel with room for `entries` requests, rounded up to a power of two.
 
         with setup(32) as (mem, enter):
             ring = Ring(mem, enter)
 
-    At the end of the block the ring is closed. Its memory goes when nothing refers to it any more.
+    At the end of the block the ring is closed. Its memory goes when nothing refers to it any more. With `only_reads` it
+    takes no request but IORING_OP_READ, and nothing can be registered with it.
 
     Raises:
         OSError: the kernel has no io_uring (ENOSYS), or does not let this process use it (EPERM).
@@ -137,9 +152,20 @@ def setup(entries: int, flags: int = 0) -> Iterator[tuple[RingMem, Enter]]:
     def enter(to_submit: int, min_complete: int, flags: int) -> int:
         return system_call(_IO_URING_ENTER, fd, to_submit, min_complete, flags, None, ctypes.c_size_t(0))
 
-    params = io_uring_params(flags=flags)
+    def register(opcode: int, argument: object, count: int) -> None:
+        system_call(_IO_URING_REGISTER, fd, opcode, argument, count)
+
+    params = io_uring_params(flags=flags | (IORING_SETUP_R_DISABLED if only_reads else 0))
     fd = system_call(_IO_URING_SETUP, entries, ctypes.byref(params))
     try:
+        if only_reads:
+            allowed = (
+                io_uring_restriction(opcode=_IORING_RESTRICTION_SQE_OP, value=IORING_OP_READ),
+                io_uring_restriction(opcode=_IORING_RESTRICTION_SQE_FLAGS_ALLOWED, value=IOSQE_ASYNC),
+            )
+            listed = (io_uring_restriction * len(allowed))(*allowed)
+            register(_IORING_REGISTER_RESTRICTIONS, ctypes.byref(listed), len(allowed))
+            register(_IORING_REGISTER_ENABLE_RINGS, None, 0)
         yield _map(fd, params), enter
     finally:
         os.close(fd)

@@ -6,10 +6,9 @@ Every check starts a fresh server behind the wall. Handlers are shipped into the
 from random import Random
 
 from grader import line_server
-from grader.crowd import Client, Crowd
 from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
 from grader.harness import Budgets, Count, Server, Submission, quiet_for
-from grader.line_server import Sizes, served, shout
+from grader.line_server import Sizes, all_served, served, served_or_refused, shout, unhindered
 from grader.sandbox import hard_open_files
 
 SELECT_CALLS = ("select", "pselect6")  # glibc's select() is pselect6
@@ -19,6 +18,14 @@ SELECT_CALLS = ("select", "pselect6")  # glibc's select() is pselect6
 
 def test_basic(submission: Submission) -> None:
     line_server.basic(submission)
+
+
+def test_bytes(submission: Submission, rng: Random) -> None:
+    line_server.verbatim(submission, rng)
+
+
+def test_stop(submission: Submission, budget: Budgets) -> None:
+    line_server.stop(submission, budget)
 
 
 def test_many(submission: Submission, sizes: Sizes) -> None:
@@ -41,8 +48,16 @@ def test_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     line_server.partial(submission, budget, sizes)
 
 
-def test_rst(submission: Submission) -> None:
-    line_server.rst(submission)
+def test_backpressure(submission: Submission, budget: Budgets) -> None:
+    line_server.backpressure(submission, budget)
+
+
+def test_rst(submission: Submission, budget: Budgets) -> None:
+    line_server.rst(submission, budget)
+
+
+def test_econnaborted(submission: Submission) -> None:
+    line_server.econnaborted(submission)
 
 
 # --- which kernel interface it uses -------------------------------------------------------------------------------
@@ -113,7 +128,7 @@ def test_fdsetsize(submission: Submission, budget: Budgets, sizes: Sizes, rng: R
         server.crowd(beyond) as late,
     ):
         done_accepting(server)
-        all_served(early, "while it is full")
+        all_served(early, early.clients, "while it is full")
 
         def when_full() -> Count:
             with server.counting() as calls:
@@ -121,6 +136,7 @@ def test_fdsetsize(submission: Submission, budget: Budgets, sizes: Sizes, rng: R
             return calls.total()
 
         budget.at_most("syscalls_when_full", when_full)
+        budget.at_most("sleeps_when_full", unhindered(server, early.clients[0], b"and at once?", shout))
         open_fds = server.open_fds()
         early.leave(rng.sample(early.clients, leaving), politely=True)
         forgotten(server, open_fds + beyond - leaving)  # else a newcomer might come before there is room
@@ -129,7 +145,7 @@ def test_fdsetsize(submission: Submission, budget: Budgets, sizes: Sizes, rng: R
             newcomer.send(b"is there room again?\n")
             reply = newcomer.read_line(f"service for a newcomer, {left}")
             newcomer.check(b"is there room again?", shout(b"is there room again?"), reply)
-        all_served(early, left)
+        all_served(early, early.clients, left)
         for client in late:
             served_or_refused(client, late.nonce(), left)
 
@@ -150,23 +166,3 @@ def forgotten(server: Server, most: int) -> None:
         expected = f"at most {most:,} descriptors open when clients have left"
         raise CheckFailed(expected=expected, seen=f"{server.open_fds():,}") from failure
     done_accepting(server)
-
-
-def all_served(crowd: Crowd, when: str) -> None:
-    try:
-        crowd.ask_each()
-    except CheckFailed as failure:
-        expected = f"a reply to each of {len(crowd):,} clients that came first, {when}"
-        raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
-
-
-def served_or_refused(client: Client, line: bytes, when: str) -> None:
-    """Where there is room, a client that waited is served; one that was refused has seen its connection end."""
-    try:
-        client.send(line + b"\n")
-        reply = client.read_line(f"service for a client that was neither served nor closed when it was full, {when}")
-    except CheckFailed:
-        if not client.closed():
-            raise
-    else:
-        client.check(line, shout(line), reply)

@@ -10,7 +10,7 @@ from grader.budgets import NOISE_FACTOR
 from grader.crowd import Crowd
 from grader.failures import ForbiddenUse, Unmeasured
 from grader.harness import Budgets, Count, Server, Submission
-from grader.line_server import Sizes, served, shout
+from grader.line_server import Sizes, one_at_a_time, served, shout
 from grader.sandbox import hard_open_files
 
 # --- what it answers ----------------------------------------------------------------------------------------------
@@ -18,6 +18,14 @@ from grader.sandbox import hard_open_files
 
 def test_basic(submission: Submission) -> None:
     line_server.basic(submission)
+
+
+def test_bytes(submission: Submission, rng: Random) -> None:
+    line_server.verbatim(submission, rng)
+
+
+def test_stop(submission: Submission, budget: Budgets) -> None:
+    line_server.stop(submission, budget)
 
 
 def test_many(submission: Submission, sizes: Sizes) -> None:
@@ -40,8 +48,12 @@ def test_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     line_server.partial(submission, budget, sizes)
 
 
-def test_rst(submission: Submission) -> None:
-    line_server.rst(submission)
+def test_backpressure(submission: Submission, budget: Budgets) -> None:
+    line_server.backpressure(submission, budget)
+
+
+def test_rst(submission: Submission, budget: Budgets) -> None:
+    line_server.rst(submission, budget)
 
 
 # --- which kernel interface it uses -------------------------------------------------------------------------------
@@ -91,17 +103,20 @@ def test_steady(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
 
 
 def test_accept(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    count = sizes["crowd"]
+    count, at_once = sizes["crowd"], 10
     with submission.serve(shout, traced=True) as server, server.crowd(count) as there_already:
         there_already.ask_each()
 
         def per_connection() -> Count:
-            with server.counting() as calls:
-                newcomers = server.crowd(count)
-                server.wait_until(lambda: server.not_accepted() == 0)
-            with newcomers:
+            with server.crowd(0) as newcomers:
+                with server.counting() as calls:
+                    for _ in range(count // at_once):
+                        with server.stopped():  # so that how many wait does not depend on who is quicker
+                            server.more(newcomers, at_once)
+                        server.wait_until(lambda: server.not_accepted() == 0)
+                        server.rest()
                 newcomers.ask_each()
-            return calls.total() / count
+            return calls.total() / (count // at_once * at_once)
 
         budget.at_most("syscalls_per_accept", per_connection)
 
@@ -168,7 +183,7 @@ def test_scale_kernel(submission: Submission, budget: Budgets, sizes: Sizes) -> 
 
         def handed_over() -> Count:
             with server.counting() as calls:
-                crowd.ask_serially(requests)
+                one_at_a_time(server, crowd, requests)
             return calls.fds_handed_over() / requests
 
         budget.at_most("fds_to_kernel_per_event", handed_over)

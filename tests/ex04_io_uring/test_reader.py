@@ -6,18 +6,28 @@ a file holds and what came back crosses the wall in files without a name, and is
 """
 
 import contextlib
+import errno
 import os
 import re
+import secrets
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
-from grader.failures import CheckFailed, ForbiddenUse, Unmeasured, demand
+from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured, demand
 from grader.harness import Budgets, Calls, Count, Run, Submission
+from grader.shapes import Plain
+from grader.strace import Call
+
+sys.path.append(str(Path(__file__).parents[2] / "exercises" / Path(__file__).parent.name))  # the course's own copy
+from uring_sim import Done, Kernel, Look
 
 Sizes = Mapping[str, int]
+Enter = tuple[Literal["enter"], Look]  # what a scenario asks at each call of enter
 
 WRAPS = 0xFFFFFFF0  # 16 steps before heads and tails begin again at 0
 BUDGET_BLOCKS = 4096  # the limits in exercise.yaml are for this many: 1.25 * ceil(blocks / depth) + 2
@@ -26,40 +36,107 @@ BUDGET_BLOCKS = 4096  # the limits in exercise.yaml are for this many: 1.25 * ce
 # --- the two queues, each alone -----------------------------------------------------------------------------------
 
 
-def put_in(student: Any, room: Any, queues: list[list[Any]]) -> list[Any]:
+def put_in(student: Any, room: Any, queues: list[list[Any]]) -> None:
     """For each queue, in each round, prepare these requests and submit. Their completions are thrown away."""
     import signal
 
-    from uring_sim import Kernel
+    from uring_sim import Done, Rings
 
     def stuck(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt("it was still busy after 4 seconds of processor time: a loop that does not end")
 
     signal.signal(signal.SIGVTALRM, stuck)
     signal.setitimer(signal.ITIMER_VIRTUAL, 4.0)
-    everything = []
     for entries, rounds in queues:
-        kernel = Kernel(entries, {})
-        ring = student.Ring(kernel.mem, kernel.enter)
-        told = []
+        rings = Rings(entries, lambda look: Done(*room.ask(["enter", look])))
+        ring = student.Ring(rings.mem, rings.enter)
         for requests in rounds:
-            before, known = kernel.enters, len(kernel.accepted)
-            answers = [ring.prep_read(*request) for request in requests]
-            enters = kernel.enters - before
+            room.ask(["prepared", [ring.prep_read(*request) for request in requests]])
             submitted = ring.submit()
-            taken = [[r.fd, r.addr, r.len, r.off, r.user_data] for r in kernel.accepted[known:]]
-            kernel.mem.cq_head.value = kernel.mem.cq_tail.value
-            left = kernel.mem.sq_tail.value - kernel.mem.sq_head.value
-            told.append([answers, enters, submitted, taken, kernel.enters - before, left])
-        everything.append(told)
-        room.pause(f"queue_{entries}")
-    return everything
+            rings.mem.cq_head.value = rings.mem.cq_tail.value
+            room.ask(["submitted", submitted, rings.mem.sq_tail.value])
 
 
-def random_request(rng: Random) -> list[int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What came of one round: what the program says, and what the kernel has seen."""
+
+    answers: list[Plain]
+    enters: int  # by prep_read()
+    submitted: Plain
+    taken: list[list[int]]
+    all_enters: int
+    left: int  # requests that sq_tail says are there
+
+
+class Rounds:
+    """The kernels of `put_in`, one after another, and what they see."""
+
+    def __init__(self, queues: Sequence[tuple[int, list[list[list[int]]]]], *, strict: bool) -> None:
+        self._queues, self._strict = queues, strict
+        self.told: list[list[Round]] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._kernel = Kernel(self._queues[len(self.told)][0], {}, strict=self._strict)
+        self.told.append([])
+        self._known = self._enters = self._enters_before = 0
+        self._answers: list[Plain] | None = None
+
+    @property
+    def entries(self) -> int:
+        return self._kernel.entries
+
+    def answer(
+        self, question: Enter | tuple[Literal["prepared"], list[Plain]] | tuple[Literal["submitted"], Plain, int]
+    ) -> Done | None:
+        match question:
+            case ["enter", look]:
+                return self._kernel.answer(Look(*look))
+            case ["prepared", answers]:
+                self._answers, self._enters = answers, self._kernel.enters
+            case ["submitted", submitted, sq_tail]:
+                self._end(submitted, sq_tail)
+        return None
+
+    def _end(self, submitted: Plain, sq_tail: int) -> None:
+        kernel = self._kernel
+        rounds = self._queues[len(self.told) - 1][1]
+        if self._answers is None or len(self.told[-1]) == len(rounds):
+            raise Crashed(expected=f"{len(rounds)} rounds of prep_read() and submit()", seen="others")
+        taken = [[r.fd, r.addr, r.len, r.off, r.user_data] for r in kernel.accepted[self._known :]]
+        self.told[-1].append(
+            Round(
+                answers=self._answers,
+                enters=self._enters - self._enters_before,
+                submitted=submitted,
+                taken=taken,
+                all_enters=kernel.enters - self._enters_before,
+                left=kernel.ready(sq_tail),
+            )
+        )
+        self._known, self._enters_before, self._answers = len(kernel.accepted), kernel.enters, None
+        if len(self.told[-1]) == len(rounds) and len(self.told) < len(self._queues):
+            self._begin()
+
+
+def rounds_of(
+    submission: Submission, queues: Sequence[tuple[int, list[list[list[int]]]]], *, strict: bool = True
+) -> list[list[Round]]:
+    rounds = Rounds(queues, strict=strict)
+    with told_as(lambda: f"prep_read() and submit(), in turn, a submission queue of {rounds.entries}"):
+        submission.run(put_in, queues, answering=rounds.answer)
+        seen = [len(told) for told in rounds.told]
+        wanted = [len(requests) for _, requests in queues]
+        if seen != wanted:
+            raise Crashed(expected=f"rounds of prep_read() and submit(): {wanted}", seen=str(seen))
+    return rounds.told
+
+
+def random_request(rng: Random, *, user_data_bits: int = 64) -> list[int]:
     """fd, addr, nbytes, offset, user_data. No file has this descriptor, so nothing is read or written."""
     wide = rng.getrandbits
-    return [wide(20) + (1 << 20), wide(47), wide(31), wide(62), wide(64)]
+    return [wide(20) + (1 << 20), wide(47), wide(31), wide(62), wide(user_data_bits)]
 
 
 def call_of(request: Sequence[int]) -> str:
@@ -68,26 +145,21 @@ def call_of(request: Sequence[int]) -> str:
 
 
 def test_one(submission: Submission, rng: Random) -> None:
-    request = random_request(rng)
-    with told_as("prep_read() and submit() hand one request to the kernel"):
-        (((answers, enters, submitted, taken, all_enters, left),),) = submission.run(put_in, [[4, [[request]]]])
-    demand(answers == [True], "prep_read() on an empty queue returns True", answers[0])
-    demand(
-        enters == 0, "prep_read() only writes to memory; submit() makes the system call", f"calls of enter: {enters}"
-    )
-    if not taken:
+    request = random_request(rng, user_data_bits=31)
+    ((told,),) = rounds_of(submission, [(4, [[request]])], strict=False)
+    demand(told.answers == [True], "prep_read() on an empty queue returns True", told.answers[0])
+    if not told.taken:
         raise CheckFailed(
             expected="the kernel takes one request",
-            seen=f"none; calls of enter: {all_enters}, requests that sq_tail says are there: {left}",
+            seen=f"none; calls of enter: {told.all_enters}, requests that sq_tail says are there: {told.left}",
         )
-    if taken != [request]:
+    if told.taken != [request]:
         names = ("fd", "addr", "len", "off", "user_data")
-        seen = [f"{n}={v}" for n, v, w in zip(names, taken[0], request, strict=True) if v != w]
+        seen = [f"{n}={v}" for n, v, w in zip(names, told.taken[0], request, strict=True) if v != w]
         raise CheckFailed(
             expected=f"the kernel takes the request of {call_of(request)}",
-            seen=f"a request with {', '.join(seen)}" if len(taken) == 1 else f"{len(taken)} requests",
+            seen=f"a request with {', '.join(seen)}" if len(told.taken) == 1 else f"{len(told.taken)} requests",
         )
-    demand(submitted == 1, "submit() returns 1, the number of requests that the kernel has taken", submitted)
 
 
 def test_fill(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -95,25 +167,28 @@ def test_fill(submission: Submission, sizes: Sizes, rng: Random) -> None:
     for entries, count in ((8, sizes["rounds"]), (1, sizes["rounds"] // 20)):
         counts = [entries, entries + 2] + [rng.randint(1, entries + 2) for _ in range(count - 2)]
         queues.append((entries, [[random_request(rng) for _ in range(count)] for count in counts]))
-    with submission.running(put_in, queues) as run:
-        for entries, rounds in queues:
-            with told_as(f"{len(rounds)} rounds of prep_read() and submit(), a submission queue of {entries}"):
-                run.until(f"queue_{entries}")
-        result = run.result()
-    for (entries, rounds), told in zip(queues, result, strict=True):
-        for number, (requests, (answers, _, submitted, taken, _, _)) in enumerate(zip(rounds, told, strict=True)):
+    for (entries, rounds), told in zip(queues, rounds_of(submission, queues), strict=True):
+        for number, (requests, seen) in enumerate(zip(rounds, told, strict=True)):
             room = min(len(requests), entries)
+            demand(
+                seen.enters == 0,
+                "prep_read() only writes to memory; submit() makes the system call",
+                f"calls of enter: {seen.enters}",
+            )
             place = f"(round {number + 1}, a submission queue of {entries})"
-            if answers != [True] * room + [False] * (len(requests) - room):
-                wrong = next(n for n, answer in enumerate(answers) if answer is not (n < entries))
+            if seen.answers != [True] * room + [False] * (len(requests) - room):
+                wrong = next((n for n, answer in enumerate(seen.answers) if answer is not (n < entries)), 0)
                 raise CheckFailed(
                     expected=f"prep_read() returns {wrong < entries} when {wrong} of {entries} places are taken",
-                    seen=f"{answers[wrong]!r} {place}",
+                    seen=f"{seen.answers[wrong : wrong + 1]} {place}",
                 )
-            if taken != requests[:room]:
-                seen = f"it took {len(taken)} requests: {why_others(requests[:room], taken)} {place}"
-                raise CheckFailed(expected=f"the kernel takes the {room} requests that were prepared", seen=seen)
-            demand(submitted == room, f"submit() returns {room}, as many as the kernel has taken", submitted)
+            if seen.taken != requests[:room]:
+                others = why_others(requests[:room], seen.taken)
+                raise CheckFailed(
+                    expected=f"the kernel takes the {room} requests that were prepared",
+                    seen=f"it took {len(seen.taken)} requests: {others} {place}",
+                )
+            demand(seen.submitted == room, f"submit() returns {room}, as many as the kernel has taken", seen.submitted)
 
 
 def why_others(wanted: list[list[int]], taken: list[list[int]]) -> str:
@@ -121,48 +196,84 @@ def why_others(wanted: list[list[int]], taken: list[list[int]]) -> str:
     return f"numbers {', '.join(map(str, known))} of those" if known else "none"
 
 
-def post(student: Any, _room: Any, entries: int, batches: list[list[list[int]]]) -> list[Any]:
-    """Post these completions, batch by batch, and let each be reaped."""
+def take_out(student: Any, room: Any, entries: int) -> None:
+    """Let be reaped what the kernel posts, again and again."""
     import signal
 
-    from uring_sim import Kernel
+    from uring_sim import Done, Rings
 
     def stuck(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt("it was still busy after 4 seconds of processor time: a loop that does not end")
 
     signal.signal(signal.SIGVTALRM, stuck)
     signal.setitimer(signal.ITIMER_VIRTUAL, 4.0)
-    kernel = Kernel(entries, {})
-    ring = student.Ring(kernel.mem, kernel.enter)
-    told = []
-    for batch in batches:
-        for user_data, res in batch:
-            kernel.complete(user_data, res)
-        got = ring.reap()
-        pairs = [[int(user_data), int(res)] for user_data, res in got]
-        told.append([pairs, kernel.mem.cq_tail.value - kernel.mem.cq_head.value, kernel.enters])
-        kernel.mem.cq_head.value = kernel.mem.cq_tail.value
-    return told
+    rings = Rings(entries, lambda look: Done(*room.ask(["enter", look])))
+    ring = student.Ring(rings.mem, rings.enter)
+    news = room.ask(["reaped", [], 0])
+    while news is not None:
+        rings.apply(Done(*news))
+        reaped = ring.reap()
+        if not isinstance(reaped, list):
+            raise TypeError(f"reap() returned a {type(reaped).__name__}, not a list")
+        pairs = [[int(user_data), int(res)] for user_data, res in reaped]
+        cq_head, rings.mem.cq_head.value = rings.mem.cq_head.value, rings.mem.cq_tail.value
+        news = room.ask(["reaped", pairs, cq_head])
 
 
-def test_reap(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    entries = 4
-    counts = [1, 0, 2 * entries, 3] + [rng.randint(0, 2 * entries) for _ in range(sizes["rounds"])]
-    batches = [[[rng.getrandbits(64), rng.randint(-133, 1 << 30)] for _ in range(count)] for count in counts]
-    with told_as(f"reap(), {len(batches)} times, a completion queue of {2 * entries}"):
-        told = submission.run(post, entries, batches)
-    for number, (batch, (got, left, enters)) in enumerate(zip(batches, told, strict=True)):
-        place = f"(call {number + 1} of reap; completions in the queue: {len(batch)})"
+class Reaping:
+    """The kernel of `take_out`, which posts these completions, batch by batch, and compares what is reaped."""
+
+    def __init__(self, entries: int, batches: list[list[tuple[int, int]]], rng: Random) -> None:
+        self._kernel, self._batches, self._rng = Kernel(entries, {}), batches, rng
+        self.posted = 0  # batches
+
+    def answer(self, question: Enter | tuple[Literal["reaped"], list[tuple[int, int]], int]) -> Done | None:
+        match question:
+            case ["enter", look]:
+                return self._kernel.answer(Look(*look))
+            case ["reaped", got, cq_head]:
+                if self.posted:
+                    self._compare(got, cq_head)
+                return self._next()
+        return None
+
+    def _compare(self, got: list[tuple[int, int]], cq_head: int) -> None:
+        batch, enters = self._batches[self.posted - 1], self._kernel.enters
+        place = f"(call {self.posted} of reap; completions in the queue: {len(batch)})"
+        got = [(user_data, res) for user_data, res in got]
         if got != batch:
             seen = f"a list of {len(got)}" if len(got) != len(batch) else f"first {next(pair_off(batch, got))}"
             raise CheckFailed(
                 expected="reap() returns (user_data, res) of each completion in the queue", seen=f"{seen} {place}"
             )
+        left = self._kernel.news().cq_tail - cq_head
         demand(left == 0, "reap() advances cq_head to cq_tail", f"it is {left} behind {place}")
         demand(enters == 0, "reap() reads memory and makes no system call", f"calls of enter: {enters} {place}")
 
+    def _next(self) -> Done | None:
+        """The news of one more batch. Each completion says its place; in which order they come, says nothing."""
+        if self.posted == len(self._batches):
+            return None
+        for user_data, res in self._batches[self.posted]:
+            self._kernel.post(user_data, res)
+        self.posted += 1
+        news = self._kernel.news()
+        self._rng.shuffle(news.completions)
+        return news
 
-def pair_off(wanted: list[list[int]], got: list[list[int]]) -> Iterator[str]:
+
+def test_reap(submission: Submission, sizes: Sizes, rng: Random) -> None:
+    entries = 4
+    counts = [1, 0, 2 * entries, 3] + [rng.randint(0, 2 * entries) for _ in range(sizes["rounds"])]
+    batches = [[(rng.getrandbits(64), rng.randint(-133, 1 << 30)) for _ in range(count)] for count in counts]
+    reaping = Reaping(entries, batches, rng)
+    expected = f"reap(), {len(batches)} times, a completion queue of {2 * entries}"
+    with told_as(expected):
+        submission.run(take_out, entries, answering=reaping.answer)
+    demand(reaping.posted == len(batches), expected, f"{reaping.posted} times")
+
+
+def pair_off(wanted: list[tuple[int, int]], got: list[tuple[int, int]]) -> Iterator[str]:
     for want, have in zip(wanted, got, strict=True):
         if want != have:
             yield f"({have[0]}, {have[1]}) where the completion has user_data={want[0]}, res={want[1]}"
@@ -190,10 +301,19 @@ class Job:
     def blocks(self) -> int:
         return -(-self.size // self.block)
 
+    @property
+    def queue(self) -> int:
+        """Places of the submission queue, a power of two."""
+        return Kernel(self.entries, {}).entries
+
     def __str__(self) -> str:
         ways = [WAYS[name] for name, value in self.kernel.items() if name in WAYS and value]
         if self.kernel.get("first"):
-            ways.append(f"heads and tails begin at {self.kernel['first']:#x}")
+            ways.append(f"sq_head and sq_tail begin at {self.kernel['first']:#x}")
+        if self.kernel.get("cq_first"):
+            ways.append(f"cq_head and cq_tail at {self.kernel['cq_first']:#x}")
+        if "broken_at" in self.kernel:
+            ways.append(f"a read of byte {self.kernel['broken_at']} gives -EIO")
         there = "" if self.there is None else f" of a file with {self.there:,} bytes"
         return (
             f"read_file(ring, fd, size={self.size}, block={self.block}){there}, a submission queue of {self.entries}"
@@ -201,10 +321,16 @@ class Job:
         )
 
     @property
+    def fails(self) -> str:
+        """The error that it must raise."""
+        if "broken_at" in self.kernel:
+            return f"OSError with the errno {errno.EIO}"
+        return "EOFError" if self.there is not None and self.there < self.size else ""
+
+    @property
     def outcome(self) -> str:
         """What must come of it."""
-        too_short = self.there is not None and self.there < self.size
-        return f"{self}: {'EOFError' if too_short else 'what the file holds'}"
+        return f"{self}: {self.fails or 'what the file holds'}"
 
 
 WAYS = {
@@ -217,38 +343,36 @@ WAYS = {
 }
 
 
-def read_simulated(student: Any, room: Any, jobs: list[dict[str, Any]], result_fd: int) -> list[Any]:
-    """Read one file after another, each through a kernel of its own; what comes back goes to result_fd."""
+def read_simulated(student: Any, room: Any, jobs: list[list[int]], result_fd: int) -> None:
+    """Read one file after another, each through rings of its own; what comes back goes to result_fd."""
     import os
-    import random
     import signal
 
-    from uring_sim import Kernel
+    from uring_sim import Done, Rings
 
     def stuck(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt("it was still busy after 4 seconds of processor time: a loop that does not end")
 
     signal.signal(signal.SIGVTALRM, stuck)
-    told = []
-    for number, job in enumerate(jobs):
-        content = random.Random(job["seed"]).randbytes(job["there"])
-        fd = 2_000_000 + number  # beyond any limit: no system call can read from it
-        kernel = Kernel(job["entries"], {fd: content}, seed=job["seed"], **job["kernel"])
+    for entries, first, cq_first, fd, size, block, fails in jobs:
+        rings = Rings(entries, lambda look: Done(*room.ask(["enter", look])), first=first, cq_first=cq_first)
         signal.setitimer(signal.ITIMER_VIRTUAL, 4.0)
-        ring = student.Ring(kernel.mem, kernel.enter)
+        ring = student.Ring(rings.mem, rings.enter)
         error, got = "", b""
         try:
-            got = student.read_file(ring, fd, job["size"], job["block"])
+            got = student.read_file(ring, fd, size, block)
         except EOFError:
             error = "EOFError"
+        except OSError as failure:
+            if not fails:
+                raise  # with the lines of the program that it came from
+            error = f"OSError with the errno {failure.errno}"
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         if not isinstance(got, (bytes, bytearray)):
             error = f"a {type(got).__name__} came back"
-        length = 0 if error else os.write(result_fd, got)
-        asked = [[request.off, request.len] for request in kernel.accepted]
-        told.append([error, length, kernel.enters, kernel.most_in_flight, kernel.in_flight, asked])
-        room.pause(f"read_{number}")
-    return told
+        if not error:
+            os.write(result_fd, got)
+        room.ask(["read", error])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,38 +382,90 @@ class Story:
     enters: int
     most_in_flight: int
     asked: list[tuple[int, int]]  # offset and length
+    asked_again: int  # bytes
+
+
+class Simulation:
+    """The kernels of `read_simulated`, one after another. The files and all counts are here, on the judge's side."""
+
+    def __init__(self, jobs: Sequence[Job], result: int) -> None:
+        self._jobs, self._result = jobs, result
+        self.stories: list[Story] = []
+        self._kernels = map(kernel_of, jobs)
+        self._kernel = next(self._kernels, None)
+
+    @property
+    def job(self) -> Job:
+        """The one that is being read, or was the last."""
+        return self._jobs[min(len(self.stories), len(self._jobs) - 1)]
+
+    def answer(self, question: Enter | tuple[Literal["read"], str]) -> Done | None:
+        if self._kernel is None:
+            raise Crashed(expected=f"{len(self._jobs)} files are read", seen="more")
+        match question:
+            case ["enter", look]:
+                return self._kernel.answer(Look(*look))
+            case ["read", error]:
+                self._end(self._kernel, error)
+        return None
+
+    def _end(self, kernel: Kernel, error: str) -> None:
+        job = self.job
+        demand(not kernel.misuse, job.outcome, f"the simulated kernel: {kernel.misuse}")
+        got = written_to(self._result, job.size)
+        compare(job, error, got)
+        demand(kernel.in_flight == 0, f"{job}: nothing is in flight when it returns", f"requests: {kernel.in_flight}")
+        asked = [(request.off, request.len) for request in kernel.accepted]
+        self.stories.append(
+            Story(
+                enters=kernel.enters,
+                most_in_flight=kernel.most_in_flight,
+                asked=asked,
+                asked_again=kernel.asked_again,
+            )
+        )
+        self._kernel = next(self._kernels, None)
+
+
+FD = 2_000_000  # of the simulated kernels' files: beyond any limit, no system call can read from it
+
+
+def kernel_of(job: Job) -> Kernel:
+    """Not strict: when a request is written is what `fill` asks."""
+    most = 2_000 + 20 * job.blocks  # ten times what short reads and -EAGAIN can make of them
+    return Kernel(job.entries, {FD: job.content}, seed=job.seed, strict=False, most_requests=most, **job.kernel)
+
+
+def written_to(result: int, size: int) -> bytes:
+    """What the program has written, as much of it as can tell that it is too long; the file is empty then."""
+    got = os.pread(result, min(os.fstat(result).st_size, size + 65536), 0)
+    os.ftruncate(result, 0)
+    os.lseek(result, 0, os.SEEK_SET)  # the program's position too: it is one open file
+    return got
 
 
 def read_all(submission: Submission, jobs: Sequence[Job]) -> list[Story]:
     """Read the files and compare; one that is too short must be told by EOFError."""
     orders = [
-        {"size": j.size, "block": j.block, "entries": j.entries, "seed": j.seed, "kernel": dict(j.kernel)}
-        | {"there": j.size if j.there is None else j.there}
+        [j.queue, j.kernel.get("first", 0), j.kernel.get("cq_first", 0), FD, j.size, j.block, int(bool(j.fails))]
         for j in jobs
     ]
-    with unnamed_file() as result, submission.running(read_simulated, orders, result, pass_fds=[result]) as run:
-        for number, job in enumerate(jobs):
-            with told_as(job.outcome):
-                run.until(f"read_{number}")
-        stories = []
-        position = 0
-        for job, (error, length, enters, most, in_flight, asked) in zip(jobs, run.result(), strict=True):
-            got = os.pread(result, length, position)
-            position += length
-            compare(job, error, got)
-            demand(in_flight == 0, f"{job}: nothing is in flight when it returns", f"requests in flight: {in_flight}")
-            stories.append(Story(enters=enters, most_in_flight=most, asked=[(off, n) for off, n in asked]))
-    return stories
+    with unnamed_file() as result:
+        simulation = Simulation(jobs, result)
+        with (
+            told_as(lambda: simulation.job.outcome),
+            submission.running(read_simulated, orders, result, pass_fds=[result], answering=simulation.answer) as run,
+        ):
+            run.result()
+        demand(len(simulation.stories) == len(jobs), f"{len(jobs)} files are read", f"{len(simulation.stories)}")
+    return simulation.stories
 
 
 def compare(job: Job, error: str, got: bytes) -> None:
-    content = job.content
-    if len(content) < job.size:
-        demand(error == "EOFError", job.outcome, error or f"it returned {len(got):,} bytes")
-    elif error:
-        raise CheckFailed(expected=job.outcome, seen=error)
+    if job.fails or error:
+        demand(error == job.fails, job.outcome, error or f"it returned {len(got):,} bytes")
     else:
-        same(job.outcome, content[: job.size], got, job.block)
+        same(job.outcome, job.content[: job.size], got, job.block)
 
 
 def same(what: str, content: bytes, got: bytes, block: int) -> None:
@@ -318,17 +494,17 @@ def test_equal(submission: Submission, sizes: Sizes, rng: Random) -> None:
         return Job(size=size, block=block, entries=entries, seed=rng.getrandbits(32))
 
     block = sizes["block"]
-    lengths = (0, 1, block - 1, block, block + 1, 3 * block, 10 * block + 7)
+    lengths = (1, block - 1, block, block + 1, 3 * block, 10 * block + 7)
     jobs = [job(size, block, depth) for depth in (1, 3, 7, 32) for size in lengths]
     jobs += [job(1000, 1, 7), job(1000, 5000, 7), job(sizes["big_file"], 4096, 32)]
     jobs += [Job(size=4096, there=4101, block=1000, entries=3, seed=rng.getrandbits(32))]
-    for read, story in zip(jobs, read_all(submission, jobs), strict=True):
-        if read.size == 0:
-            demand(
-                story.enters == 0,
-                f"{read}: no system call, there is nothing to read",
-                f"calls of enter: {story.enters}",
-            )
+    read_all(submission, jobs)
+
+
+def test_empty(submission: Submission, sizes: Sizes) -> None:
+    jobs = [Job(size=0, there=there, block=sizes["block"], entries=8, seed=there) for there in (0, 1000)]
+    for job, story in zip(jobs, read_all(submission, jobs), strict=True):
+        demand(story.enters == 0, f"{job}: no system call, there is nothing to read", f"calls of enter: {story.enters}")
 
 
 def test_order(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -339,17 +515,16 @@ def test_order(submission: Submission, sizes: Sizes, rng: Random) -> None:
         for order in ("reversed", "shuffled", "shuffled")
         for entries, count in ((8, 7), (8, 47), (32, 95))
     ]
+    read_each_byte_once(submission, jobs, "a completion was taken for another request's")
+
+
+def read_each_byte_once(submission: Submission, jobs: Sequence[Job], because: str) -> None:
     for job, story in zip(jobs, read_all(submission, jobs), strict=True):
-        seen: set[int] = set()
-        for offset, length in story.asked:
-            there = range(offset, min(offset + length, job.size))
-            if not seen.isdisjoint(there):
-                raise CheckFailed(
-                    expected=f"{job}: no byte is asked for twice",
-                    seen=f"{len(story.asked)} requests for {job.blocks} blocks; the one for {length} bytes at offset "
-                    f"{offset} is too many: a completion was taken for another request's",
-                )
-            seen.update(there)
+        demand(
+            story.asked_again == 0,
+            f"{job}: no byte is asked for again that has come, or is to come",
+            f"{len(story.asked)} requests for {job.blocks} blocks, {story.asked_again:,} bytes too many: {because}",
+        )
 
 
 def test_short(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -363,12 +538,27 @@ def test_short(submission: Submission, sizes: Sizes, rng: Random) -> None:
     jobs = [job(count, entries, short=0.5) for entries, count in ((1, 5), (8, 47), (32, 95))]
     jobs += [job(count, entries, missing=missing) for entries, count, missing in ((8, 20, 1), (8, 20, 5), (1, 3, 11))]
     jobs += [job(9, 8, missing=9 * block), job(3, 8, missing=3 * block + 5), job(20, 8, missing=block, short=0.5)]
+    read_each_byte_once(submission, jobs, "of a short read, only the rest is missing")
+
+
+def test_error(submission: Submission, sizes: Sizes, rng: Random) -> None:
+    block = sizes["block"]
+    jobs = [
+        Job(
+            size=count * block + 5,
+            block=block,
+            entries=entries,
+            seed=rng.getrandbits(32),
+            kernel={"broken_at": broken * block + 3},
+        )
+        for entries, count, broken in ((1, 3, 1), (8, 20, 20), (8, 20, 0), (32, 40, rng.randrange(40)))
+    ]
     read_all(submission, jobs)
 
 
 def test_partial(submission: Submission, sizes: Sizes, rng: Random) -> None:
     block = sizes["block"]
-    ways = ({"partial": 0.5}, {"interrupt": 0.4}, {"again": 0.3}, {"partial": 0.5, "interrupt": 0.3, "again": 0.2})
+    ways = ({"partial": 0.5}, {"interrupt": 0.7}, {"again": 0.3}, {"partial": 0.5, "interrupt": 0.5, "again": 0.2})
     jobs = [
         Job(size=count * block + 5, block=block, entries=entries, seed=rng.getrandbits(32), kernel=way)
         for way in ways
@@ -389,8 +579,19 @@ def test_partial(submission: Submission, sizes: Sizes, rng: Random) -> None:
 def test_wrap32(submission: Submission, sizes: Sizes, rng: Random) -> None:
     block = sizes["block"]
     jobs = [
-        Job(size=count * block + 5, block=block, entries=entries, seed=rng.getrandbits(32), kernel={"first": first})
-        for first, entries, count in ((WRAPS, 8, 47), (WRAPS, 32, 95), (WRAPS + 15, 1, 5), (1 << 31, 8, 47))
+        Job(
+            size=count * block + 5,
+            block=block,
+            entries=entries,
+            seed=rng.getrandbits(32),
+            kernel={"first": first, "cq_first": cq_first},
+        )
+        for first, cq_first, entries, count in (
+            (WRAPS, WRAPS, 8, 47),
+            (WRAPS + 3, WRAPS - 9, 32, 95),
+            (WRAPS + 15, 5, 1, 5),
+            (1 << 31, WRAPS, 8, 47),
+        )
     ]
     read_all(submission, jobs)
 
@@ -410,22 +611,14 @@ def test_lag(submission: Submission, sizes: Sizes, rng: Random) -> None:
 
 def why_no_ring(_student: Any, _room: Any) -> str:
     """Why a program in the box cannot use io_uring on this machine; empty when it can."""
-    import ctypes
-    import os
+    import uring_abi
 
-    setup, enter, parameters_bytes = 425, 426, 120  # io_uring_setup(2), io_uring_enter(2), struct io_uring_params
-    libc = ctypes.CDLL(None, use_errno=True)
-    ring = libc.syscall(setup, 4, ctypes.create_string_buffer(parameters_bytes))
-    name = "io_uring_setup"
-    if ring >= 0:
-        name = "io_uring_enter"
-        done = libc.syscall(enter, ring, 0, 0, 0, None, ctypes.c_size_t(0))
-        error = ctypes.get_errno()
-        os.close(ring)
-        if done == 0:
-            return ""
-        ctypes.set_errno(error)
-    return f"{name}: {os.strerror(ctypes.get_errno())}"
+    try:
+        with uring_abi.setup(4, only_reads=True) as (_, enter):
+            enter(0, 0, 0)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def require_io_uring(submission: Submission) -> None:
@@ -438,30 +631,28 @@ def require_io_uring(submission: Submission) -> None:
         raise Unmeasured(f"No ring can be made on this machine ({reason}). `grade doctor` says what can be done.")
 
 
-def read_real(student: Any, room: Any, jobs: list[list[int]], result_fd: int) -> list[int]:
+def read_real(student: Any, room: Any, jobs: list[list[int]], result_fd: int) -> None:
     """Read one file after another, each through a ring of its own; what comes back goes to result_fd."""
     import os
 
     import uring_abi
 
-    lengths = []
     for number, (entries, fd, size, block) in enumerate(jobs):
-        with uring_abi.setup(entries) as (mem, enter):
-            room.mark(f"begin_{number}")
+        room.pause(f"ready_{number}")
+        with uring_abi.setup(entries, only_reads=True) as (mem, enter):
             ring = student.Ring(mem, enter)
             got = student.read_file(ring, fd, size, block)
-            room.mark(f"end_{number}")
-        lengths.append(os.write(result_fd, got))
+        os.write(result_fd, got)
         room.pause(f"read_{number}")
-    return lengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file of the judge's to read: `data` is what it holds, and nothing in the box knows its name."""
+    """A file of the judge's to read. It is empty until its turn has come, and nothing in the box knows its name."""
 
-    fd: int
+    fd: int  # to read from, in the box
     data: bytes
+    writable: int  # of the judge's
     entries: int
     block: int
 
@@ -472,33 +663,43 @@ class File:
         )
 
 
-@contextlib.contextmanager
-def reading(submission: Submission, files: Sequence[File], *, traced: bool = False) -> Iterator[Run]:
-    """Let these files be read and compare what comes back; the block can look at the trace then."""
+def read_through_rings(submission: Submission, files: Sequence[File]) -> list[Calls]:
+    """Let these files be read and compare what comes back, and how it came; the calls of each reading.
+
+    What a file holds is written into it when its window has begun, and what came back is taken before the window ends:
+    so nothing that a program does outside of the window can have read it. A mapping made before would see it, too.
+    """
     jobs = [[file.entries, file.fd, len(file.data), file.block] for file in files]
-    descriptors = {file.fd for file in files}
+    windows = []
     with (
         unnamed_file() as result,
-        submission.running(read_real, jobs, result, pass_fds=[*descriptors, result], traced=traced) as run,
+        submission.running(
+            read_real, jobs, result, pass_fds=[*(file.fd for file in files), result], traced=True
+        ) as run,
     ):
         for number, file in enumerate(files):
             with told_as(str(file)):
-                run.until(f"read_{number}")
-        position = 0
-        for file, length in zip(files, run.result(), strict=True):
-            same(str(file), file.data, os.pread(result, length, position), file.block)
-            position += length
-        yield run
+                run.until(f"ready_{number}")
+                with run.counting() as calls:
+                    require_unmapped(run, file)
+                    os.pwrite(file.writable, file.data, 0)
+                    run.until(f"read_{number}")
+                    got = written_to(result, len(file.data))
+            same(str(file), file.data, got, file.block)
+            windows.append(calls)
+        for file, calls in zip(files, windows, strict=True):
+            require_through_the_ring(submission, calls.everything(), file)
+        require_no_other_ring(run, len(files))
+    return windows
 
 
 @contextlib.contextmanager
-def file_with(data: bytes, *, in_memory: bool = False) -> Iterator[int]:
+def file_with(data: bytes, entries: int, block: int, *, in_memory: bool = False) -> Iterator[File]:
     """A file without a name that can only be read; one in memory is read by workers of the kernel, out of order."""
     with unnamed_file(in_memory=in_memory) as writable:
-        os.pwrite(writable, data, 0)
         fd = os.open(f"/proc/self/fd/{writable}", os.O_RDONLY | os.O_CLOEXEC)
         try:
-            yield fd
+            yield File(fd=fd, data=data, writable=writable, entries=entries, block=block)
         finally:
             os.close(fd)
 
@@ -506,7 +707,7 @@ def file_with(data: bytes, *, in_memory: bool = False) -> Iterator[int]:
 @contextlib.contextmanager
 def unnamed_file(*, in_memory: bool = True) -> Iterator[int]:
     if in_memory:
-        fd = os.memfd_create("ex04", os.MFD_CLOEXEC)
+        fd = os.memfd_create(f"ex04-{secrets.token_hex(8)}", os.MFD_CLOEXEC)
     else:
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
@@ -516,32 +717,38 @@ def unnamed_file(*, in_memory: bool = True) -> Iterator[int]:
         os.close(fd)
 
 
+@contextlib.contextmanager
+def some_files(sizes: Sizes, rng: Random) -> Iterator[list[File]]:
+    """Of both kinds, with queues and blocks of several sizes."""
+    size = sizes["real_file"]
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(file_with(rng.randbytes(length), entries, block, in_memory=in_memory))
+            for length, entries, block, in_memory in (
+                (size, 32, 4096, False),
+                (size // 3, 32, 1000, True),
+                (1, 1, 4096, False),
+                (10_001, 3, 1000, True),
+            )
+        ]
+
+
 def test_real(submission: Submission, sizes: Sizes, rng: Random) -> None:
     require_io_uring(submission)
-    data, in_memory = rng.randbytes(sizes["real_file"]), rng.randbytes(sizes["real_file"] // 3)
-    with file_with(data) as file, file_with(in_memory, in_memory=True) as workers:
-        files = [
-            File(fd=file, data=data, entries=32, block=4096),
-            File(fd=workers, data=in_memory, entries=32, block=1000),
-            File(fd=file, data=data[:1], entries=1, block=4096),
-            File(fd=workers, data=in_memory[:10_001], entries=3, block=1000),
-        ]
-        with reading(submission, files):
-            pass
+    with some_files(sizes, rng) as files:
+        read_through_rings(submission, files)
 
 
 def test_budget(submission: Submission, budget: Budgets, rng: Random) -> None:
     require_io_uring(submission)
-    data = rng.randbytes(BUDGET_BLOCKS * 4096)
-    with file_with(data) as fd:
-        files = [File(fd=fd, data=data, entries=entries, block=4096) for entries in (32, 256)]
 
-        def enters(number: int) -> Count:
-            with reading(submission, [files[number]], traced=True) as run:
-                return run.between("begin_0", "end_0").of("io_uring_enter")
+    def enters(entries: int) -> Count:
+        with file_with(rng.randbytes(BUDGET_BLOCKS * 4096), entries, 4096) as file:
+            (calls,) = read_through_rings(submission, [file])
+        return calls.of("io_uring_enter")
 
-        budget.at_most("enters_depth_32", lambda: enters(0))
-        budget.at_most("enters_depth_256", lambda: enters(1))
+    budget.at_most("enters_depth_32", lambda: enters(32))
+    budget.at_most("enters_depth_256", lambda: enters(256))
 
 
 def test_honest(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -549,11 +756,20 @@ def test_honest(submission: Submission, sizes: Sizes, rng: Random) -> None:
     require_io_uring(submission)
     if submission.strace is None:
         raise Unmeasured(submission.untraceable)
-    data = rng.randbytes(sizes["real_file"])
-    with file_with(data) as fd:
-        file = File(fd=fd, data=data, entries=32, block=4096)
-        with reading(submission, [file], traced=True) as run:
-            honest_in_the_trace(run.between("begin_0", "end_0"), file, submission)
+    with some_files(sizes, rng) as files:
+        for file, calls in zip(files, read_through_rings(submission, files), strict=True):
+            require_blocks(file, calls)
+
+
+def require_blocks(file: File, calls: Calls) -> None:
+    enters = [call.text for call in calls.everything() or () if call.name == "io_uring_enter"]
+    taken, blocks = sum(map(taken_by, enters)), -(-len(file.data) // file.block)
+    demand(
+        taken >= blocks,
+        f"{file}: at least {blocks} requests, one for each block",
+        f"the kernel took {taken}",
+        enters[:5],
+    )
 
 
 def honest_in_the_simulator(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -565,8 +781,8 @@ def honest_in_the_simulator(submission: Submission, sizes: Sizes, rng: Random) -
     for job, story in zip(jobs, read_all(submission, jobs), strict=True):
         longest = max((length for _, length in story.asked), default=0)
         demand(longest <= block, f"{job}: no request is longer than a block", f"one of {longest:,} bytes")
-        asked = {byte for offset, length in story.asked for byte in range(offset, offset + length)}
-        missing = len(set(range(job.size)) - asked)
+        whole = range(job.size)
+        missing = len(set(whole).difference(*(whole[offset : offset + length] for offset, length in story.asked)))
         demand(missing == 0, f"{job}: every byte is asked of the kernel", f"{missing:,} bytes were not asked for")
         places = 2 * job.entries
         demand(
@@ -576,43 +792,158 @@ def honest_in_the_simulator(submission: Submission, sizes: Sizes, rng: Random) -
         )
 
 
-def honest_in_the_trace(calls: Calls, file: File, submission: Submission) -> None:
-    everything = calls.everything()
-    if everything is None:
-        raise Unmeasured(submission.untraceable)
-    reasons = submission.exercise.forbidden.calls
-    fd = file.fd
-    past_the_ring = re.compile(
-        rf"(?!fcntl)\w+\({fd}\b|fcntl\({fd}, F_DUPFD|sendfile\(\d+, {fd}\b|mmap\((?:[^,]+, ){{4}}{fd}\b"
-    )
-    for call in everything:
-        if call.name == "io_uring_setup":
-            raise ForbiddenUse(
-                expected="the ring that was given to Ring(mem, enter)",
-                seen="a ring of its own" + (", polled by a kernel thread (SQPOLL)" if "SQPOLL" in call.text else ""),
-                evidence=[call.text],
-            )
-        if call.name.startswith("open") and re.search(r'"(/proc/.*/fd/|/dev/fd/)', call.text):
-            raise ForbiddenUse(
-                expected="every byte of the file comes through the ring",
-                seen="it opens the file once more",
-                evidence=[call.text],
-            )
-    past = [call for call in everything if call.name in reasons and past_the_ring.match(call.text)]
-    if past:
-        # Python's mmap() makes a second descriptor first; the mapping says more.
-        call = next((call for call in past if not call.name.startswith(("dup", "fcntl"))), past[0])
-        seen = f"{call.name}: {reasons[call.name].in_('en')}"
-        raise ForbiddenUse(expected="every byte of the file comes through the ring", seen=seen, evidence=[call.text])
-    enters = [call.text for call in everything if call.name == "io_uring_enter"]
-    taken = sum(map(taken_by, enters))
-    blocks = -(-len(file.data) // file.block)
-    if taken < blocks:
-        raise CheckFailed(
-            expected=f"{file}: at least {blocks} requests, one for each block",
-            seen=f"the kernel took {taken}",
-            evidence=enters[:5],
+# What a program may call while it reads, besides io_uring_enter: nothing that brings it bytes of a file. It is a list
+# of what is allowed, as there are many ways to read, and new ones.
+ALLOWED = frozenset(
+    [
+        *("io_uring_enter", "io_uring_register"),  # the ring takes nothing but reads, and no registration
+        *("brk", "munmap", "mremap", "madvise", "mprotect", "mlock", "munlock", "membarrier"),
+        *("futex", "sched_yield", "sched_getaffinity", "getcpu", "set_robust_list", "rseq", "gettid", "exit"),
+        *("clone", "clone3", "fork", "vfork", "wait4", "waitid", "exit_group"),  # whoever it makes is traced, too
+        *("getpid", "getppid", "getpgrp", "getpgid", "getsid", "getuid", "geteuid", "getgid", "getegid", "uname"),
+        *("clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "times"),
+        *("getrusage", "getrlimit", "prlimit64", "sysinfo", "getrandom", "prctl", "arch_prctl"),
+        *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigtimedwait", "sigaltstack"),
+        *("kill", "tkill", "tgkill", "pause", "alarm", "setitimer", "getitimer", "restart_syscall"),
+        *("timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete"),
+        *("poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait"),
+        *("eventfd2", "timerfd_create", "timerfd_settime", "pipe2", "socketpair"),
+        *("write", "writev", "pwrite64", "sendto", "ftruncate", "fsync", "fdatasync", "umask", "mkdir", "unlink"),
+        *("open", "openat", "close", "lseek", "fcntl", "dup", "dup2", "dup3", "ioctl"),
+        *("access", "faccessat", "faccessat2", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs"),
+        *("readlink", "readlinkat", "getcwd", "getdents64"),
+    ]
+)
+READS = frozenset({"read", "pread64", "readv", "preadv", "preadv2", "mmap"})  # with what it opened itself, of these:
+LIBRARY = re.compile(
+    r'\w+\((?:AT_FDCWD, )?"(?!.*/\.\./)'
+    r"(?:/usr/|/lib|/etc/|/sys/|/dev/(?:zero|null|u?random)\"|"
+    r"/proc/(?:self|\d+)/(?:stat|statm|status|maps|smaps|smaps_rollup|io|limits)\"|"
+    r'/proc/(?:stat|meminfo|cpuinfo|uptime|loadavg|sys/[^"]*)")'
+)
+RESULT = re.compile(r"\) += (-?\d+)")
+GO_BYTES, GO_CALLS = 64, 4  # of the scenario's own channel: "go", and the length before it
+
+
+def require_unmapped(run: Run, file: File) -> None:
+    name = Path(os.readlink(f"/proc/self/fd/{file.fd}")).name  # it has none in a folder; this one is the kernel's
+    if run.mappings(name):
+        raise ForbiddenUse(
+            expected="every byte of the file comes through the ring",
+            seen="the file is mapped into memory before it is to be read",
         )
+
+
+def require_no_other_ring(run: Run, rings: int) -> None:
+    """The rings that a program was given are the only ones it ever has. One that was made early could read later, even
+    without a call."""
+    made = [call.text for call in run.calls().everything() or () if call.name == "io_uring_setup"]
+    if len(made) > rings:
+        other = next((text for text in made if "{flags=IORING_SETUP_R_DISABLED, " not in text), made[-1])
+        raise ForbiddenUse(
+            expected="the ring that was given to Ring(mem, enter)", seen=a_ring_of_its_own(other), evidence=[other]
+        )
+
+
+def a_ring_of_its_own(line: str) -> str:
+    return f"a ring of its own{', polled by a kernel thread (SQPOLL)' if 'IORING_SETUP_SQPOLL' in line else ''}"
+
+
+def require_through_the_ring(submission: Submission, everything: Sequence[Call] | None, file: File) -> None:
+    """Whatever was called while a file was read, one of these rules allows it."""
+    if everything is None:  # what cannot be counted is unmeasured, where it is what the check is about
+        return
+    reasons = {name: reason.in_("en") for name, reason in submission.exercise.forbidden.calls.items()}
+    conduct = Conduct(file.fd, reasons)
+    for call in everything:
+        if seen := conduct.offence(call):
+            raise ForbiddenUse(
+                expected="every byte of the file comes through the ring", seen=seen, evidence=[call.text]
+            )
+    restrictions = [call.text for call in everything if "IORING_REGISTER_RESTRICTIONS" in call.text]
+    if [re.findall(r"sqe_op=(\w+)", text) for text in restrictions] != [["IORING_OP_READ"]]:
+        raise ForbiddenUse(
+            expected="the ring that was given to Ring(mem, enter), which takes nothing but IORING_OP_READ",
+            seen="a ring that takes other requests",
+            evidence=restrictions[:2],
+        )
+
+
+class Conduct:
+    """What a program did in one window, call by call."""
+
+    def __init__(self, fd: int, reasons: Mapping[str, str]) -> None:
+        self._reasons = reasons
+        self._past_the_ring = re.compile(
+            rf"(?!fcntl)\w+\({fd}\b|fcntl\({fd}, F_DUPFD|(?:sendfile|copy_file_range)\(.*\b{fd}, |"
+            rf"mmap\((?:[^,]+, ){{4}}{fd}\b"
+        )
+        self._own: set[tuple[int, int]] = set()  # thread and descriptor of what it opened itself
+        self._ring_areas: set[tuple[str, str]] = set()  # descriptor and offset
+        self._received = [0, 0]  # calls and bytes
+
+    def offence(self, call: Call) -> str:
+        """What is wrong with it; nothing when it is allowed."""
+        match call.name:
+            case "io_uring_setup" if "{flags=IORING_SETUP_R_DISABLED, " in call.text:
+                return ""  # how many there were is looked at in the end
+            case "io_uring_setup":
+                return a_ring_of_its_own(call.text)
+            case "open" | "openat":
+                return self._opens(call)
+            case "mmap" if "MAP_ANONYMOUS" in call.text:
+                return ""
+            case "mmap" if (area := RING_AREA.search(call.text)) and self._maps_a_ring(area[1], area[2]):
+                return ""
+            case "recvfrom" if self._is_go(call.text):
+                return ""
+            case name if name in self._reasons and self._past_the_ring.match(call.text):
+                return f"{name}: {self._reasons[name]}"
+            case name if name in READS and (call.pid, descriptor_of(call.text)) in self._own:
+                return ""
+            case name if name not in ALLOWED:
+                return f"{name}: a program that reads through its ring has no need of it"
+        self._forget(call)
+        return ""
+
+    def _opens(self, call: Call) -> str:
+        if re.search(r'"(?:/proc/.*/fd/|/dev/fd/)', call.text):
+            return "it opens the file once more"
+        self._forget(call)
+        result = RESULT.search(call.text)
+        if result and LIBRARY.match(call.text):
+            self._own.add((call.pid, int(result[1])))
+        return ""
+
+    def _forget(self, call: Call) -> None:
+        """A number that means another descriptor from now on. Who has it by an unfinished line is not known."""
+        if call.name == "close":
+            self._own = {(pid, fd) for pid, fd in self._own if fd != descriptor_of(call.text)}
+        elif call.name in {"open", "openat", "dup", "dup2", "dup3", "fcntl"}:
+            result = RESULT.search(call.text)
+            self._own = {(pid, fd) for pid, fd in self._own if result and fd != int(result[1])}
+
+    def _maps_a_ring(self, fd: str, offset: str) -> bool:
+        """Whether it may be one of the three areas of the one ring."""
+        new = (fd, offset) not in self._ring_areas and all(fd == other for other, _ in self._ring_areas)
+        self._ring_areas.add((fd, offset))
+        return new
+
+    def _is_go(self, text: str) -> bool:
+        """Whether it may be the word that lets the scenario go on."""
+        size = re.search(r", (\d+), 0, NULL, NULL\) += ", text)
+        self._received[0] += 1
+        self._received[1] += int(size[1]) if size else 0
+        return self._received[0] <= GO_CALLS and self._received[1] <= GO_BYTES
+
+
+RING_AREA = re.compile(r"MAP_SHARED\|MAP_POPULATE, (\d+), (0|0x8000000|0x10000000)\)")
+
+
+def descriptor_of(line: str) -> int:
+    """The one that a call is about; -1 when its line does not tell."""
+    found = re.match(r"mmap\((?:[^,]+, ){4}(\d+)\b|\w+\((\d+)\b", line)
+    return int(found[1] or found[2]) if found else -1
 
 
 def taken_by(line: str) -> int:
@@ -647,11 +978,10 @@ def test_leak(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random
     require_io_uring(submission)
     rounds = sizes["rings"]
     data = rng.randbytes(256 * 1024)
-    with (
-        file_with(data) as fd,
-        submission.running(many_rings, rounds, fd, len(data), pass_fds=[fd]) as run,
-        told_as(f"{rounds} rings one after another, a file of {len(data):,} bytes through each"),
-    ):
+    with file_with(data, 8, 16384) as file, contextlib.ExitStack() as stack:
+        os.pwrite(file.writable, data, 0)
+        run = stack.enter_context(submission.running(many_rings, rounds, file.fd, len(data), pass_fds=[file.fd]))
+        stack.enter_context(told_as(f"{rounds} rings one after another, a file of {len(data):,} bytes through each"))
         run.until("few")
         before = (run.open_fds(), run.mappings("[io_uring]"), run.rss_bytes())
         run.until("many")
@@ -668,18 +998,21 @@ def test_leak(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random
 
 
 @contextlib.contextmanager
-def told_as(expected: str) -> Iterator[None]:
+def told_as(expected: str | Callable[[], str]) -> Iterator[None]:
     """A failure in the block is told as that of this expectation; what the simulated kernel says, in its own words."""
     try:
         yield
     except ForbiddenUse:
         raise
     except CheckFailed as failure:
+        what = expected if isinstance(expected, str) else expected()
         words = re.fullmatch(r"it raised (?:uring_sim\.)?(Misuse|KeyboardInterrupt): (.*)", failure.seen, re.DOTALL)
-        if words is None:
-            seen = failure.seen
-            if "[Errno 9]" in seen and "real kernel" not in expected:
-                seen += "; only the simulated kernel knows this descriptor, so nothing but the ring can read from it"
-            raise type(failure)(expected=expected, seen=seen, evidence=failure.evidence) from failure
-        seen = words[2] if words[1] == "KeyboardInterrupt" else f"the simulated kernel: {words[2]}"
-        raise CheckFailed(expected=expected, seen=seen, evidence=failure.evidence) from failure
+        if words is not None:
+            seen = words[2] if words[1] == "KeyboardInterrupt" else f"the simulated kernel: {words[2]}"
+            raise CheckFailed(expected=what, seen=seen, evidence=failure.evidence) from failure
+        if not failure.seen.startswith("it raised"):
+            raise
+        seen = failure.seen
+        if "[Errno 9]" in seen and "real kernel" not in what:
+            seen += "; only the simulated kernel knows this descriptor, so nothing but the ring can read from it"
+        raise type(failure)(expected=what, seen=seen, evidence=failure.evidence) from failure

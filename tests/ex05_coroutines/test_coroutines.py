@@ -613,37 +613,8 @@ def stamped(submission: Submission, scenario: Callable[..., Any], *arguments: An
         os.close(writing)
 
 
-class Slept(TypedDict):
-    what: str  # asks or wakes
-    task: int
-    at_s: float
-
-
-def sleep_and_tell(student: Any, room: Any, naps_s: list[list[float]], told: int) -> list[Slept]:
-    import os
-    import time
-
-    from traps import Sleep
-
-    scheduler, events = student.Scheduler(), []
-
-    def sleeper(number: int) -> Any:
-        for seconds in naps_s[number]:
-            events.append({"what": "asks", "task": number, "at_s": time.monotonic()})
-            yield Sleep(seconds)
-            events.append({"what": "wakes", "task": number, "at_s": time.monotonic()})
-            os.write(told, bytes([number]))
-
-    for number in range(len(naps_s)):
-        scheduler.spawn(sleeper(number))
-    room.pause("begin")
-    scheduler.run()
-    return events
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nap:
-    """One sleep: when it was asked for, at the earliest and at the latest, and when it ended, by the box's clock."""
+class Nap(TypedDict):
+    """One sleep, by the box's clock. Its deadline was set between two times: its task asked, and another one ran."""
 
     task: int
     seconds: float
@@ -652,26 +623,36 @@ class Nap:
     woke_s: float
 
 
-def naps_of(naps_s: Sequence[Sequence[float]], events: Sequence[Slept]) -> list[Nap]:
-    """All sleeps in the order in which they ended.
+def sleep_and_tell(student: Any, room: Any, naps_s: list[list[float]], told: int) -> list[Nap]:
+    """All sleeps, in the order in which they end."""
+    import os
+    import time
 
-    Raises:
-        CheckFailed: not each of them ended, once.
-    """
-    left = {number: list(row) for number, row in enumerate(naps_s)}
-    open_naps: dict[int, tuple[float, float, float]] = {}
-    naps: list[Nap] = []
-    for place, event in enumerate(events):
-        number = event["task"]
-        if event["what"] == "asks" and left.get(number):
-            next_s = events[place + 1]["at_s"] if place + 1 < len(events) else event["at_s"]
-            open_naps[number] = (left[number].pop(0), event["at_s"], next_s)
-        elif number in open_naps:
-            seconds, asked_s, before_s = open_naps.pop(number)
+    from traps import Sleep
+
+    scheduler, naps, times = student.Scheduler(), [], []
+
+    def sleeper(number: int) -> Any:
+        for seconds in naps_s[number]:
+            place = len(times)
+            times.append(time.monotonic())
+            yield Sleep(seconds)
+            times.append(time.monotonic())
             naps.append(
-                Nap(task=number, seconds=seconds, asked_s=asked_s, asked_before_s=before_s, woke_s=event["at_s"])
+                {
+                    "task": number,
+                    "seconds": seconds,
+                    "asked_s": times[place],
+                    "asked_before_s": times[place + 1],
+                    "woke_s": times[-1],
+                }
             )
-    demand(len(naps) == sum(map(len, naps_s)), "each sleep ends, once", f"{len(naps)} of {sum(map(len, naps_s))} ended")
+            os.write(told, bytes([number]))
+
+    for number in range(len(naps_s)):
+        scheduler.spawn(sleeper(number))
+    room.pause("begin")
+    scheduler.run()
     return naps
 
 
@@ -682,40 +663,36 @@ def test_sleep_order(submission: Submission, sizes: Sizes, rng: Random) -> None:
     milliseconds.insert(0, longest)  # whoever looks only at the one who went to sleep first has to wait for it
     naps_s = [[number / 1000] for number in milliseconds]
     naps_s.append([rng.randint(15, 24) / 1000 for _ in range(3)])
+    rule = "no sleeper wakes before its time has passed, counted from its yield"
     for tries_left in reversed(range(TRIES)):
         with stamped(submission, sleep_and_tell, naps_s) as (run, stamps):
-            events: list[Slept] = run.result()
-        naps = naps_of(naps_s, events)
-        asked_s = [event["at_s"] for event in events if event["what"] == "asks"][: len(naps_s)]
-        gaps_s = [later - sooner for sooner, later in pairwise(asked_s)]
+            naps: list[Nap] = run.result()
+        wanted = sum(map(len, naps_s))
+        demand(len(naps) == wanted, "each sleep ends, once", f"{len(naps)} of {wanted} ended")
+        asked_s = sorted(nap["asked_s"] for nap in naps)
         demand(
-            any(gap_s < row[0] for gap_s, row in zip(gaps_s, naps_s, strict=False)),
+            any(later - sooner < row[0] for (sooner, later), row in zip(pairwise(asked_s), naps_s, strict=False)),
             "while one task sleeps, the next one takes its first step, and yields Sleep too",
             "each task took its first step when the one before had slept its time",
         )
-        before = misplaced(naps)
-        order = " ".join(f"{1000 * nap.seconds:.0f}" for nap in naps)
-        evidence = [f"they woke in this order: {order} (milliseconds)"]
-        demand(not before, "sleepers wake in the order of their deadlines", before, evidence)
-        rule = "no sleeper wakes before its time has passed, counted from its yield"
         early = stamps.too_early(naps_s)
         demand(not early, rule, early)
-        short = max(naps, key=lambda nap: nap.seconds - (nap.woke_s - nap.asked_s))
-        short_s = short.seconds - (short.woke_s - short.asked_s)
+        before = misplaced(naps)
+        order = " ".join(f"{1000 * nap['seconds']:.0f}" for nap in naps)
+        evidence = [f"they woke in this order: {order} (milliseconds)"]
+        demand(not before, "sleepers wake in the order of their deadlines", before, evidence)
+        short_s, seconds = max((nap["asked_s"] + nap["seconds"] - nap["woke_s"], nap["seconds"]) for nap in naps)
         if short_s <= SLACK_S:
             return
-        demand(tries_left > 0, rule, f"Sleep({short.seconds}) ended {1000 * short_s:.2f} ms too early")
+        demand(tries_left > 0, rule, f"Sleep({seconds}) ended {1000 * short_s:.2f} ms too early")
 
 
 def misplaced(naps: Sequence[Nap]) -> str:
-    """Two sleeps, of which the one that was due first woke last, in words.
-
-    A deadline is known only to lie between two times of the clock: when its task asked, and when the next one ran.
-    """
+    """Two sleeps, of which the one that was due first woke last, in words."""
     for place, early in enumerate(naps):
         for late in naps[place + 1 :]:
-            if late.asked_before_s + late.seconds + CLOSE_S < early.asked_s + early.seconds:
-                return f"Sleep({early.seconds}) woke before Sleep({late.seconds}), which was due first"
+            if late["asked_before_s"] + late["seconds"] + CLOSE_S < early["asked_s"] + early["seconds"]:
+                return f"Sleep({early['seconds']}) woke before Sleep({late['seconds']}), which was due first"
     return ""
 
 
@@ -762,7 +739,7 @@ def sleep_together(student: Any, room: Any, words: list[str], seconds: float, to
 
 
 def test_sleep_together(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    words, seconds = [nonce(rng) for _ in range(2 * sizes["sleepers"])], rng.randint(45, 60) / 1000
+    words, seconds = [nonce(rng) for _ in range(2 * sizes["sleepers"])], rng.randint(90, 110) / 1000
     for tries_left in reversed(range(TRIES)):
         with stamped(submission, sleep_together, words, seconds) as (run, stamps):
             found: Together = run.result()

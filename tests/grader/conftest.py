@@ -26,7 +26,7 @@ def _refused(command: list[str]) -> str | None:
     """Why the machine refuses this command, or None."""
     try:
         done = subprocess.run(
-            command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=30, check=False
+            command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=120, check=False
         )
     except OSError as error:
         return str(error)

@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from grader import inside, kernel
-from grader.sandbox import Canary, build_wall
+from grader.sandbox import Canary, box_user, build_wall
 
 PATIENCE_S = 120
 
@@ -45,7 +45,7 @@ def host_canary() -> Iterator[Canary]:
 def judge(scenario: Callable[..., Any], job: dict[str, Any], parent_pid: int) -> Any:
     kernel.die_with_parent(parent_pid)
     kernel.adopt_orphans()
-    with host_canary() as canary:
+    with host_canary() as canary, box_user() as uid:
         refusal = kernel.enter_private_network() if job["private"] else None
         if refusal:
             raise OSError(f"a private network was refused: {refusal}")
@@ -55,6 +55,7 @@ def judge(scenario: Callable[..., Any], job: dict[str, Any], parent_pid: int) ->
             boxed=job["boxed"],
             bwrap=job["bwrap"],
             canary=canary if job["boxed"] else None,
+            uid=uid if job["boxed"] else None,
         )
         return scenario(wall, *job["arguments"])
 

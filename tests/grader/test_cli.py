@@ -416,7 +416,7 @@ def test_ctrl_c_is_no_verdict_and_leaves_no_process_and_no_file(course: Tiny, tm
         wait_until(lambda: in_a_box(process.pid), "a box")
         below = descendants(process.pid)
         os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole foreground group
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
 
     assert process.returncode == 3
     assert "grade: interrupted, so there is no verdict." in err
@@ -424,6 +424,75 @@ def test_ctrl_c_is_no_verdict_and_leaves_no_process_and_no_file(course: Tiny, tm
     assert [one for one in below if one.is_running()] == []
     assert list(temporary.iterdir()) == []
     assert not (tmp_path / "report.json").exists()
+
+
+def test_ctrl_c_where_python_tells_nobody_comes_once_more(course: Tiny) -> None:
+    """An import's own bookkeeping swallows an exception, and shows it as a traceback."""
+    program = (
+        "import signal, sys, threading\n"
+        "from grader import cli, grading\n"
+        "class Swallows:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "def grade(*_):\n"
+        "    Swallows()\n"
+        "    threading.Event().wait()\n"
+        "grading.grade = grade\n"
+        "cli.main()\n"
+    )
+    command = [sys.executable, "-c", program, "ex90", "--solution", "--course", str(course.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), cwd="/")
+
+    assert done.returncode == 3
+    assert done.stderr == "\ngrade: interrupted, so there is no verdict.\n"
+
+
+def test_ctrl_c_before_there_is_anything_to_clean_up_says_nothing() -> None:
+    program = (
+        "import signal, sys\n"
+        "class Importing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'grader.cli':\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Importing())\n"
+        "from grader.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd="/")
+
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+ODD = """
+import os, signal, sys
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGINT, signal.SIGTERM}:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+os.umask(0o077)
+os.nice(19)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_what_the_caller_ignores_blocks_and_keeps_from_others_changes_no_verdict(course: Tiny) -> None:
+    course.hand_in()
+
+    done = course.grade("ex90", prefix=[sys.executable, "-c", ODD])
+
+    assert done.graded.score == done.graded.max_score, done.outcomes
+    assert (course.root.parent / "report.json").stat().st_mode & 0o077 == 0  # as whoever grades wants it
+
+
+def test_a_script_that_a_student_has_beside_the_work_is_not_the_kits(tmp_path: Path) -> None:
+    for name in ("signal", "json", "subprocess", "click", "tempfile", "select", "socket", "ctypes", "random", "psutil"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('planted')")
+    script = [sys.executable, "-c", "import sys; sys.path.pop(0); from grader.__main__ import main; main()"]
+
+    for command in (script, GRADE):
+        done = subprocess.run(
+            [*command, "--version"], capture_output=True, text=True, check=False, env=environment(), cwd=tmp_path
+        )
+        assert (done.returncode, done.stderr) == (0, ""), command
 
 
 def in_a_box(pid: int) -> bool:
@@ -442,7 +511,7 @@ def test_a_reader_that_has_seen_enough_ends_the_grading_without_a_traceback(cour
         process.stdout.close()
         assert process.stderr is not None
         err = process.stderr.read()
-        process.wait(timeout=60)
+        process.wait(timeout=240)
 
     assert process.returncode == 3
     assert err == ""

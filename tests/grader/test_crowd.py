@@ -17,7 +17,7 @@ from grader import crowd as crowd_module
 from grader.crowd import Client, Crowd, Unread, not_accepted, polled, shown, wait_for
 from grader.failures import CheckFailed, Crashed, Unmeasured
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 Address = tuple[str, int]
 
 
@@ -275,6 +275,40 @@ def test_a_server_that_does_not_read_ends_the_patience() -> None:
         with listener.accept()[0], pytest.raises(Crashed, match="seen nothing"):
             client.send(bytes(64 << 20))
         client.close()
+
+
+def test_an_offer_ends_where_nothing_more_is_taken() -> None:
+    settled: list[bool] = []
+    with listening() as listener:
+        client = Client(listener.getsockname(), no_patience)
+        with listener.accept()[0]:
+            taken = client.offer_until_stuck(bytes(1000), 64 << 20, lambda: settled.append(True))
+        client.close()
+
+    assert 0 < taken < 16 << 20
+    assert settled
+
+
+def test_an_offer_to_who_reads_on_is_taken_whole() -> None:
+    def reads_on(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            pass
+
+    with client_of(reads_on) as client:
+        assert client.offer_until_stuck(bytes(1000), 8_000_000, lambda: None) == 8_000_000
+
+
+def test_an_offer_to_who_is_gone_is_a_failure_with_the_systems_word() -> None:
+    with listening() as listener:
+        client = Client(listener.getsockname(), patience)
+        connection, _ = listener.accept()
+        reset(connection)
+        with pytest.raises(CheckFailed) as failure:
+            client.offer_until_stuck(bytes(1000), 64 << 20, lambda: None)
+        client.close()
+
+    assert failure.value.expected == "a connection that stays open"
+    assert failure.value.seen in ("send: Connection reset by peer", "send: Broken pipe")
 
 
 def test_a_reset_while_sending_is_a_failure_with_the_systems_word() -> None:

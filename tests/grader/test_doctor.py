@@ -33,7 +33,7 @@ ROOT = Path(doctor.__file__).parents[1]
 REFUSING = Path(__file__).with_name("refusing.py")
 AS_ROOT = os.geteuid() == 0
 NOBODY = 65_534
-DOCKER = doctor.probe_landlock(-errno.EPERM).cure
+DOCKER = doctor.probe_landlock(-errno.EPERM, -errno.EPERM).cure
 CONTAINER_FOR_OTHERS = doctor.probe_system("darwin").cure
 EXAMINE = "from grader import doctor; print(doctor.to_json(doctor.examine()))"
 
@@ -126,8 +126,8 @@ def test_costs_are_told_in_words_not_in_points(here: tuple[Finding, ...]) -> Non
     assert not [finding for finding in here if "point" in finding.costs]
 
 
-def test_only_processors_and_cgroups_do_not_matter_for_grading(here: tuple[Finding, ...]) -> None:
-    assert {f.name for f in here if f.costs.startswith("information: ")} == {"processors", "cgroup"}
+def test_only_processors_cgroups_and_the_filters_age_do_not_matter_for_grading(here: tuple[Finding, ...]) -> None:
+    assert {f.name for f in here if f.costs.startswith("information: ")} == {"processors", "cgroup", "filter"}
 
 
 def test_the_findings_agree_with_what_the_system_says_itself(here: tuple[Finding, ...]) -> None:
@@ -605,15 +605,44 @@ def test_a_missing_libseccomp_is_to_be_installed() -> None:
     ],
 )
 def test_a_kernel_without_landlock_says_what_to_change(answer: int, seen: str, cure: str) -> None:
-    finding = doctor.probe_landlock(answer)
+    finding = doctor.probe_landlock(answer, answer)
 
     assert not finding.ok
     assert cure in finding.cure
     assert seen in finding.seen or errno.errorcode[-answer] in finding.seen
 
 
-def test_landlocks_version_is_told() -> None:
-    assert doctor.probe_landlock(4).seen == "version 4 of the interface"
+@pytest.mark.parametrize(
+    ("errata", "seen"),
+    [
+        pytest.param(0b101, "1, 3", id="some"),
+        pytest.param(0, "none", id="none"),
+        pytest.param(-errno.EINVAL, "unknown, as the kernel does not tell them", id="a kernel before they were told"),
+    ],
+)
+def test_landlocks_version_and_errata_are_told(errata: int, seen: str) -> None:
+    finding = doctor.probe_landlock(4, errata)
+
+    assert (finding.ok, finding.seen) == (True, f"version 4 of the interface; mended errata: {seen}")
+
+
+@pytest.mark.parametrize(
+    ("release", "ok"),
+    [
+        pytest.param("6.1.0-42-amd64", True, id="older"),
+        pytest.param("7.0.3", True, id="of that age"),
+        pytest.param("7.1.0-rc1", False, id="newer"),
+        pytest.param("10.0", False, id="of another decade"),
+        pytest.param("unheard of", True, id="that does not say"),
+    ],
+)
+def test_the_filters_age_is_told_and_a_newer_kernel_is_noted(release: str, ok: bool) -> None:
+    finding = doctor.probe_filter_age(release)
+
+    assert finding.ok is ok
+    assert finding.seen.startswith("knows the calls of Linux up to 7.0 (rseq_slice_yield, 471)")
+    assert finding.costs.startswith("information: ")  # a box is as tight as on an older one
+    assert ok or finding.seen.endswith(f"; this kernel is {release}")
 
 
 PTRACE_REFUSED = "echo 'strace: ptrace(PTRACE_TRACEME, ...): Operation not permitted' >&2; exit 1"

@@ -11,7 +11,6 @@ import secrets
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,6 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from sqlalchemy import MetaData, create_engine, select
 from sqlalchemy.pool import NullPool
@@ -473,43 +471,49 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(db: str, results: 
     assert rows(db) == before
 
 
-def started(results: Path, db: str) -> "subprocess.Popen[str]":
-    command = [*GRADE, "gradebook", "sync", str(results), "--db", db]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd="/"
-    )
+# Says when it has a connection, and when it has written the first row; then it waits to be told to go on.
+TELLING = """
+import sys
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from grader.gradebook import sync
+from grader.results import read_results
+
+@event.listens_for(Engine, "engine_connect")
+def connects(connection):
+    print("connects", flush=True)
+
+@event.listens_for(Engine, "after_cursor_execute")
+def writes(connection, cursor, statement, *more):
+    if statement.startswith(("INSERT", "UPDATE")) and not connection.info.get("told"):
+        connection.info["told"] = True
+        print("writes", flush=True)
+        sys.stdin.readline()
+
+done = sync(read_results(Path(sys.argv[1])), sys.argv[2], patience_s=3600)
+print(len(done.changes), flush=True)
+"""
 
 
 @contextmanager
-def stuck_before_its_end(db: str) -> Iterator[Any]:
-    """A sync that begins in this block begins to write, and does not end. Gives what tells that it has come so
-    far; and of two, that the other one is there too, and waits."""
-    if db.startswith("sqlite"):
-        file = Path(db.removeprefix("sqlite:///"))
-        with closing(sqlite3.connect(file, isolation_level=None)) as reader:
-            reader.execute("BEGIN")
-            reader.execute("SELECT count(*) FROM grade").fetchone()  # a reader's lock, which a commit has to wait for
-            # The journal holds what the pages were, so it is there once rows are written.
-            journal = file.with_name(f"{file.name}-journal")
-            yield lambda processes=1: journal.exists() and processes_with(file) == processes
-    else:
-        engine = create_engine(db, poolclass=NullPool)
-        # What waits is looked up anew only in a transaction of its own.
-        watching = engine.execution_options(isolation_level="AUTOCOMMIT")
-        with engine.connect() as other, watching.connect() as watcher:
-            # The same student, not yet committed: whoever adds her too has to wait for what becomes of it.
-            other.exec_driver_sql("INSERT INTO student (id) VALUES ('zoe')")
-            waits = (
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            )
-            yield lambda processes=1: watcher.exec_driver_sql(waits).scalar() == processes
-            other.rollback()
+def telling(results: Path, db: str) -> Iterator["subprocess.Popen[str]"]:
+    """A sync in a process of its own, which tells how far it has come."""
+    command = [sys.executable, "-c", TELLING, str(results), db]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment(), cwd="/") as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def processes_with(file: Path) -> int:
-    """How many of our children have opened the file."""
-    children = psutil.Process().children()
-    return sum(any(one.path == str(file) for one in child.open_files()) for child in children)
+def await_word(process: "subprocess.Popen[str]", word: str) -> None:
+    assert process.stdout is not None  # a pipe was asked for
+    said: list[str] = []
+    while (line := process.stdout.readline()) != f"{word}\n":
+        assert line, f"it has ended, and said {said}"
+        said.append(line)
 
 
 def test_a_sync_that_is_killed_halfway_leaves_the_gradebook_as_it_was(db: str, results: Path) -> None:
@@ -517,12 +521,11 @@ def test_a_sync_that_is_killed_halfway_leaves_the_gradebook_as_it_was(db: str, r
     before = rows(db)
     hand_in(results, ada=report(), zoe=report())
 
-    with stuck_before_its_end(db) as is_stuck, started(results, db) as process:
-        wait_until(is_stuck, "a sync that is in the middle of its work")
+    with telling(results, db) as process:
+        await_word(process, "writes")
         process.kill()
-        process.communicate()
+        assert process.wait() == -signal.SIGKILL
 
-    assert process.returncode == -signal.SIGKILL
     assert rows(db) == before
     assert len(write(db, results).changes) == 2, "and the next one does it all"
 
@@ -532,18 +535,15 @@ def test_two_syncs_at_once_do_the_work_once(db: str, results: Path) -> None:
     hand_in(results, zoe=report(), **{f"s{number}": report() for number in range(20)})
 
     with ExitStack() as running:
-        with stuck_before_its_end(db) as is_stuck:
-            one = running.enter_context(started(results, db))
-            wait_until(is_stuck, "the first sync, in the middle of its work")
-            two = running.enter_context(started(results, db))
-            wait_until(lambda: is_stuck(2), "the second one, which waits for it")
-        said = [process.communicate() for process in (one, two)]
+        one = running.enter_context(telling(results, db))
+        await_word(one, "writes")
+        two = running.enter_context(telling(results, db))
+        await_word(two, "connects")  # and waits for the first one's end, or is about to
+        said = [process.communicate("go on\n")[0].splitlines()[-1] for process in (one, two)]
+        codes = [process.returncode for process in (one, two)]
 
-    assert (one.returncode, two.returncode) == (0, 0), said
-    assert [out.splitlines()[-1].partition(", in")[0] for out, _ in said] == [
-        "21 changed, 1 unchanged",
-        "0 changed, 22 unchanged",
-    ]
+    assert codes == [0, 0], said
+    assert said == ["21", "0"]
     assert len(scores(db)) == 22
 
 

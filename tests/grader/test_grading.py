@@ -565,3 +565,27 @@ def test_the_end_of_a_judge_is_the_end_of_all_that_it_started() -> None:
     done = subprocess.run([sys.executable, "-c", JUDGE_WITH_A_GRANDCHILD], capture_output=True, text=True, check=False)
 
     assert done.stdout == "-9 [False] []\n", done.stderr
+
+
+# A judge that leaves a child whose own child has ended. That child does not wait for it, and nobody else can.
+NEGLECTS = "import os, signal; os.fork() or os._exit(0); print('neglects', flush=True); signal.pause()"
+LEAVES_A_ZOMBIE = f"""
+import subprocess, sys
+import psutil
+from grader import grading, kernel
+
+kernel.adopt_orphans()
+judge = subprocess.Popen(["sh", "-c", "$0 -c \\"$1\\" & wait", sys.executable, {NEGLECTS!r}], stdout=subprocess.PIPE)
+judge.stdout.readline()
+while psutil.STATUS_ZOMBIE not in [one.status() for one in psutil.Process().children(recursive=True)]:
+    pass
+assert len(grading._descendants()) == 3
+grading._end(judge)
+print(psutil.Process().children(recursive=True))
+"""
+
+
+def test_the_end_of_a_grading_does_not_break_on_a_zombie_that_is_anothers_child() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVES_A_ZOMBIE], capture_output=True, text=True, check=False, cwd="/")
+
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

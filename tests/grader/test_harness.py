@@ -427,6 +427,52 @@ def test_the_calls_of_a_window_are_counted_from_one_settled_moment_to_another(ju
     assert (found["accepted"], found["handed over"]) == (3, 3)
 
 
+def slept(wall: Wall, strace: str, nap: str) -> list[Any]:
+    """The calls in which a server of one client waited for the clock while a request was there, and what was set up."""
+    body = (
+        "connection, _ = lsock.accept()\n"
+        "while True:\n"
+        f"    {nap}\n"
+        "    select.select([connection], [], [])\n"
+        "    connection.setblocking(True)\n"
+        "    connection.sendall(connection.recv(100).upper())"
+    )
+    with (
+        serving(wall, server(body), strace=strace, traced=True) as running,
+        running.crowd(1) as crowd,
+    ):
+        crowd.ask_each()
+        running.settle()
+        with running.stopped():
+            crowd.queue_each()
+            with running.counting(settled=False) as calls:
+                os.kill(running.pid, signal.SIGCONT)
+                crowd.collect()
+        with running.counting() as alone:
+            for _ in range(5):
+                running.rest()
+                crowd.ask_serially(1)
+        setup = alone.besides("pselect6", "select", "clock_nanosleep", "recvfrom", "sendto")
+        return [calls.sleeps_before_a_reply().value, (setup / 5).value]
+
+
+@pytest.mark.parametrize(
+    ("nap", "sleeps"),
+    [
+        pytest.param("pass", 0, id="it does not sleep"),
+        pytest.param("time.sleep(0.2)", 1, id="it sleeps"),
+        pytest.param("select.select([], [], [], 0.2)", 1, id="it waits for nothing"),
+        pytest.param("select.select([], [], [], 0)", 0, id="it looks at nothing, and does not wait"),
+    ],
+)
+def test_who_sleeps_while_a_request_is_there_is_told_by_its_calls(
+    judged: Judged, strace: str, nap: str, sleeps: int
+) -> None:
+    found, setup = judged(slept, strace, nap)
+
+    assert (min(found, 1), setup) == (sleeps, 1)  # the call that sets up again what was set up
+
+
 def untraced(wall: Wall) -> list[Any]:
     budget = budgets()
     submission = handed_in(wall, REFERENCE)
@@ -436,6 +482,7 @@ def untraced(wall: Wall) -> list[Any]:
             with running.counting() as calls:
                 crowd.ask_serially(5)
             assert calls.of("sendto") == calls.fds_handed_over() == Count(value=None)
+            assert calls.besides("sendto") == calls.sleeps_before_a_reply() == Count(value=None)
             assert calls.seen(["sendto"]) == {}
             assert calls.total(besides=["sendto"]) == Count(value=None)
             return calls.total() / 5
@@ -576,7 +623,7 @@ def looked_at_when_dead(wall: Wall) -> list[Any]:
     with serving(wall, REFERENCE) as running:
         program = psutil.Process(running.pid)
         program.kill()
-        psutil.wait_procs([program], timeout=30)
+        psutil.wait_procs([program], timeout=120)
         found = [failure_of(look)[:3] for look in (running.threads, running.open_fds, running.check_alive)]
         with_stop = failure_of(lambda: running.stopped().__enter__())
         return [*found, with_stop[:3]]
@@ -642,6 +689,25 @@ def test_a_server_is_told_to_return_and_must(judged: Judged, body: str, failure:
     assert judged(stop, server(body)) == failure
 
 
+def left_behind(wall: Wall, body: str) -> list[Any]:
+    with serving(wall, server(body, before="kept = []")) as running:
+        running.stop()
+        return [running.open_fds() - running.fds_at_start, running.holds_what_was_lent()]
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        pytest.param("os.read(stop_fd, 1)", [0, True], id="nothing"),
+        pytest.param("kept.append(select.epoll())\nos.read(stop_fd, 1)", [1, True], id="what it has kept"),
+        pytest.param("here = [select.epoll()]\nhere.append(here)\nos.read(stop_fd, 1)", [0, True], id="garbage"),
+        pytest.param("os.read(stop_fd, 1)\nlsock.close()", [-1, False], id="less than it was lent"),
+    ],
+)
+def test_what_a_server_leaves_behind_is_seen_after_its_return(judged: Judged, body: str, left: list[Any]) -> None:
+    assert judged(left_behind, body) == left
+
+
 def stopped(wall: Wall) -> list[Any]:
     found: list[Any] = []
     with serving(wall, REFERENCE) as running, running.crowd(10) as crowd:
@@ -673,7 +739,7 @@ def killed(wall: Wall, outside: bool) -> list[Any]:
         with submission.serve(shout) as running, running.client() as client:
             program = psutil.Process(running.pid)
             os.kill(pids[0] if outside else running.pid, signal.SIGKILL)
-            psutil.wait_procs([program], timeout=30)
+            psutil.wait_procs([program], timeout=120)
             client.ask(b"hello", b"HELLO")
 
     return [failure_of(check)[0], submission.lost.name, submission.boxes, len(pids)]

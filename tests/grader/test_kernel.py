@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 REFUSING = Path(__file__).with_name("refusing.py")
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 def program(act: Callable[..., Any]) -> str:

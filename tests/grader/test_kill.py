@@ -43,7 +43,7 @@ def left():
 kernel.adopt_orphans()
 with subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL) as command:
     print(command.pid, flush=True)
-patience_s = time.monotonic() + 20
+patience_s = time.monotonic() + 120
 while left() and time.monotonic() < patience_s:
     time.sleep(0.01)
 print(json.dumps({"code": command.returncode, "left": left()}), flush=True)
@@ -113,7 +113,7 @@ class Grading:
         wait_until(done, f"{target} at its moment")
 
     def end(self) -> Ended:
-        out, err = self._nanny.communicate(timeout=120)
+        out, err = self._nanny.communicate(timeout=240)
         report = from_json(self._json.read_bytes()) if self._json.exists() else None
         return Ended(report=report, err=err, **json.loads(out))
 
@@ -244,3 +244,17 @@ def test_a_grading_that_is_told_to_end_takes_everything_along(
     assert ended.code == 3
     assert "there is no verdict" in ended.err
     assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_command_has_left_is_swept_away_by_the_next(
+    boxed: None, grade: Callable[..., Grading], folder: Path
+) -> None:
+    grading = grade("--solution")
+    grading.kill("grade", lambda one: one.find("program") is not None)
+    assert grading.end().code == -signal.SIGKILL
+    (left,) = folder.glob("tracegrade-*")
+
+    assert grade("--solution").end().code == 0
+
+    assert not left.exists()
+    assert [one.name for one in folder.iterdir()] == ["report.json"]

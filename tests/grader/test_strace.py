@@ -283,6 +283,34 @@ def test_all_else_counts(text: str) -> None:
     assert Window.of([call(text)]).total == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "times_out"),
+    [
+        ("pselect6(4, [3], NULL, NULL, {tv_sec=1, tv_nsec=0}, NULL) = 0 (Timeout)", True),
+        ("pselect6(4, [3], NULL, NULL, {tv_sec=0, tv_nsec=0}, NULL) = 0 (Timeout)", False),
+        ("pselect6(4, [3], NULL, NULL, {tv_sec=1, tv_nsec=0}, NULL) = 1 (in [3], left {tv_sec=0, tv_nsec=9})", False),
+        ("pselect6(4, [3], NULL, NULL, {tv_sec=1, tv_nsec=0}, NULL) = ? ERESTARTNOHAND (To be restarted)", False),
+        ("epoll_wait(5, [], 1023, 1000)           = 0", True),
+        ("epoll_wait(5, [], 1023, 0)              = 0", False),
+        ("epoll_pwait(5, [], 1023, 0, NULL, 8)    = 0", False),
+        ("poll([{fd=3, events=POLLIN}], 1, 500)   = 0 (Timeout)", True),
+        ("poll([{fd=3, events=POLLIN}], 1, 0)     = 0 (Timeout)", False),
+        ("futex(0x7f, FUTEX_WAIT, 0, {tv_sec=1, tv_nsec=0}) = -1 ETIMEDOUT (Connection timed out)", True),
+        ("futex(0x7f, FUTEX_WAIT, 0, NULL)        = 0", False),
+        ('recvfrom(7, "", 65536, 0, NULL, NULL) = 0', False),
+    ],
+)
+def test_a_wait_times_out_when_nothing_was_ready_until_its_end(text: str, times_out: bool) -> None:
+    assert call(text).times_out is times_out
+
+
+def test_behind_a_reply_only_sleeping_is_sleeping() -> None:
+    nap, timeout = call("clock_nanosleep(...) = 0"), call("epoll_wait(5, [], 1023, 1000) = 0")
+    window = Window.of([nap, timeout, call("sendto(7, ...) = 3"), timeout, nap])
+
+    assert window.sleeps_before({"sendto"}) == (timeout, nap, nap)
+
+
 def test_a_window_counts_by_name_and_hands_over_what_its_calls_do() -> None:
     window = Window.of(parse(TRACE))
 
@@ -510,7 +538,7 @@ def test_a_trace_can_be_read_while_it_is_written_and_a_stop_brackets_it(strace: 
         (child,) = psutil.Process(process.pid).children()
 
         child.suspend()
-        deadline_s = time.monotonic() + 30.0
+        deadline_s = time.monotonic() + 120.0
         while not trace.reaches(until_s):
             assert time.monotonic() < deadline_s, trace.path.read_text()
             time.sleep(0.005)

@@ -15,9 +15,7 @@ ONCE = {
         "escaped": "",
     },
     "join_deeply": {"chain": 184732011, "gathered": 2501477, "errors": [], "escaped": False},
-    "sleep_and_tell": [
-        {"what": what, "task": 0, "at_s": at_s} for what, at_s in (("asks", 10.0), ("wakes", 10.121))
-    ],
+    "sleep_and_tell": [{"task": 0, "seconds": 0.12, "asked_s": 10.0, "asked_before_s": 10.0, "woke_s": 10.121}],
     "sleep_together": {"log": ["starts", "ends"] * 20, "words": ["c0ffee"] * 20, "steps": 20},
     "crowd_out": {"before_read": 2, "before_write": 2, "before_timer": 0, "word": "c0ffee"},
     "switch": [[10000, 1234567]] * 10,

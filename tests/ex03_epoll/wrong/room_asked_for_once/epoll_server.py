@@ -1,0 +1,112 @@
+"""Wrong on purpose: notes by descriptor who has been asked EPOLLOUT for, and does not forget it after a reset."""
+
+import errno
+import select
+import socket
+import time
+from collections.abc import Callable
+
+
+def serve_epoll(lsock: socket.socket, handler: Callable[[bytes], bytes], stop_fd: int) -> None:
+    """Answer every line of every client until stop_fd is readable."""
+    lsock.setblocking(False)
+    connections: dict[int, _Connection] = {}
+    stalled: set[int] = set()
+    retry_at: float | None = None  # on the monotonic clock while accepting is paused, else None
+    with select.epoll() as epoll:
+        epoll.register(stop_fd, select.EPOLLIN)
+        epoll.register(lsock, select.EPOLLIN)
+        try:
+            while True:
+                timeout = None if retry_at is None else max(0.0, retry_at - time.monotonic())
+                room = False
+                for fd, _ in epoll.poll(timeout):
+                    if fd == stop_fd:
+                        return
+                    if fd == lsock.fileno():
+                        if not _accept(lsock, epoll, connections):
+                            epoll.modify(lsock, 0)
+                            retry_at = time.monotonic() + _PAUSE_S
+                        continue
+                    connection = connections[fd]
+                    if not connection.go_on(handler):
+                        # The only descriptor of a socket leaves the interest set when it is closed: epoll(7), Q6.
+                        connections.pop(fd).sock.close()
+                        room = True
+                    elif connection.unsent and fd not in stalled:
+                        stalled.add(fd)
+                        epoll.modify(fd, select.EPOLLOUT)
+                    elif not connection.unsent and fd in stalled:
+                        stalled.remove(fd)
+                        epoll.modify(fd, select.EPOLLIN)
+                if retry_at is not None and (room or time.monotonic() >= retry_at):
+                    epoll.modify(lsock, select.EPOLLIN)
+                    retry_at = None
+        finally:
+            for connection in connections.values():
+                connection.sock.close()
+
+
+_READ_SIZE = 65536  # bytes: a long line takes few reads, and no client keeps the others waiting for long
+_PAUSE_S = 1.0  # between two tries of accept() while descriptors or memory are short and nobody leaves
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+def _accept(lsock: socket.socket, epoll: select.epoll, connections: "dict[int, _Connection]") -> bool:
+    """Take one client in; False when the process or the kernel has nothing left to hold it with."""
+    try:
+        sock, _ = lsock.accept()
+    except (BlockingIOError, ConnectionAbortedError):
+        return True  # the client gave up before we came
+    except OSError as error:
+        if error.errno not in _OUT_OF_RESOURCES:
+            raise
+        return False
+    sock.setblocking(False)
+    connections[sock.fileno()] = _Connection(sock)
+    epoll.register(sock, select.EPOLLIN)
+    return True
+
+
+class _Connection:
+    """One client. It waits either to be read from or, while it leaves replies untaken, to be written to: never both."""
+
+    __slots__ = ("sock", "unread", "unsent")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.unread = bytearray()  # the start of a line whose newline has not come
+        self.unsent: bytes | memoryview = b""  # replies that the kernel has not taken
+
+    def go_on(self, handler: Callable[[bytes], bytes]) -> bool:
+        """Read once and answer, or send what is left; False when the connection is over."""
+        if not self.unsent:
+            try:
+                data = self.sock.recv(_READ_SIZE)
+            except BlockingIOError:
+                return True
+            except OSError:  # ECONNRESET and its kind: this client is gone, the others are not
+                return False
+            if not data:
+                return False
+            self.unsent = self.replies(data, handler)
+            if not self.unsent:
+                return True
+        try:
+            sent = self.sock.send(self.unsent)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        self.unsent = self.unsent[sent:] or b""  # an empty memoryview would keep the whole reply in memory
+        return True
+
+    def replies(self, data: bytes, handler: Callable[[bytes], bytes]) -> bytes | memoryview:
+        """The replies to all lines that data completes, for one send(); what follows the last newline is kept."""
+        head, newline, tail = data.rpartition(b"\n")
+        if not newline:
+            self.unread += data
+            return b""
+        lines = b"".join((self.unread, head)).split(b"\n")
+        self.unread[:] = tail
+        return memoryview(b"".join([handler(line) + b"\n" for line in lines]))  # its slices are no copies
