@@ -815,11 +815,14 @@ ALLOWED = frozenset(
     ]
 )
 READS = frozenset({"read", "pread64", "readv", "preadv", "preadv2", "mmap"})  # with what it opened itself, of these:
-LIBRARY = re.compile(
-    r'\w+\((?:AT_FDCWD, )?"(?!.*/\.\./)'
-    r"(?:/usr/|/lib|/etc/|/sys/|/dev/(?:zero|null|u?random)\"|"
-    r"/proc/(?:self|\d+)/(?:stat|statm|status|maps|smaps|smaps_rollup|io|limits)\"|"
-    r'/proc/(?:stat|meminfo|cpuinfo|uptime|loadavg|sys/[^"]*)")'
+LIBRARY = (
+    "/usr/",
+    "/lib",
+    "/etc/",
+    "/sys/",
+    *('/dev/zero"', '/dev/null"', '/dev/random"', '/dev/urandom"'),
+    *(f'/proc/self/{name}"' for name in ("stat", "statm", "status", "maps", "smaps", "smaps_rollup", "io", "limits")),
+    *('/proc/stat"', '/proc/meminfo"', '/proc/cpuinfo"', '/proc/uptime"', '/proc/loadavg"', "/proc/sys/"),
 )
 RESULT = re.compile(r"\) += (-?\d+)")
 GO_BYTES, GO_CALLS = 64, 4  # of the scenario's own channel: "go", and the length before it
@@ -854,14 +857,17 @@ def require_through_the_ring(submission: Submission, everything: Sequence[Call] 
     if everything is None:  # what cannot be counted is unmeasured, where it is what the check is about
         return
     reasons = {name: reason.in_("en") for name, reason in submission.exercise.forbidden.calls.items()}
-    conduct = Conduct(file.fd, reasons)
+    wall = submission.wall
+    conduct = Conduct(file.fd, reasons, (*LIBRARY, f"{sys.base_prefix}/", f"{wall.folder}/", f"{wall.given}/"))
     for call in everything:
         if seen := conduct.offence(call):
             raise ForbiddenUse(
                 expected="every byte of the file comes through the ring", seen=seen, evidence=[call.text]
             )
-    restrictions = [call.text for call in everything if "IORING_REGISTER_RESTRICTIONS" in call.text]
-    if [re.findall(r"sqe_op=(\w+)", text) for text in restrictions] != [["IORING_OP_READ"]]:
+    restrictions = [call.text for call in everything if RESTRICTS.match(call.text) and ") = -1" not in call.text]
+    allowed = [re.findall(r"sqe_op=(\w+)", text) for text in restrictions]
+    # An old strace shows none; and a list without any is of a ring that takes no request at all.
+    if allowed not in ([["IORING_OP_READ"]], [[]]):
         raise ForbiddenUse(
             expected="the ring that was given to Ring(mem, enter), which takes nothing but IORING_OP_READ",
             seen="a ring that takes other requests",
@@ -869,11 +875,14 @@ def require_through_the_ring(submission: Submission, everything: Sequence[Call] 
         )
 
 
+RESTRICTS = re.compile(r"io_uring_register\(\d+, (?:IORING_REGISTER_RESTRICTIONS|0xb|11)\b")
+
+
 class Conduct:
     """What a program did in one window, call by call."""
 
-    def __init__(self, fd: int, reasons: Mapping[str, str]) -> None:
-        self._reasons = reasons
+    def __init__(self, fd: int, reasons: Mapping[str, str], libraries: tuple[str, ...]) -> None:
+        self._reasons, self._libraries = reasons, libraries
         self._past_the_ring = re.compile(
             rf"(?!fcntl)\w+\({fd}\b|fcntl\({fd}, F_DUPFD|(?:sendfile|copy_file_range)\(.*\b{fd}, |"
             rf"mmap\((?:[^,]+, ){{4}}{fd}\b"
@@ -911,7 +920,8 @@ class Conduct:
             return "it opens the file once more"
         self._forget(call)
         result = RESULT.search(call.text)
-        if result and LIBRARY.match(call.text):
+        path = call.text.partition('"')[2]
+        if result and path.startswith(self._libraries) and "/../" not in path:
             self._own.add((call.pid, int(result[1])))
         return ""
 

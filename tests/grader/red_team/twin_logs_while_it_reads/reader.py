@@ -1,11 +1,10 @@
-"""An honest twin: right, and busy beside it. It imports late, logs to a file and to the screen, is interrupted by an alarm,
-looks at its own memory, and has a thread that prints."""
+"""An honest twin: right, and busy beside it. It imports late, logs to a file and to the screen, looks at its own
+memory, and has a thread that prints."""
 
 import gc
 import logging
 import os
 import queue
-import signal
 import threading
 import time
 from pathlib import Path
@@ -25,14 +24,10 @@ def read_file(ring, fd, size, block):
     words = queue.Queue()
     thread = threading.Thread(target=lambda: [print(word, flush=True) for word in iter(words.get, None)])
     thread.start()
-    before = signal.signal(signal.SIGALRM, lambda *_: None)
-    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
     try:
         log.warning("%d bytes, process %d of %s processors", size, os.getpid(), os.cpu_count())
         return plain(ring, fd, size, block)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
         rows = Path("/proc/self/status").read_text().splitlines()
         words.put(next(row for row in rows if row.startswith("VmRSS")))
         words.put(None)
