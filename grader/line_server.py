@@ -51,7 +51,6 @@ def stop(submission: Submission, budget: Budgets) -> None:
         server.stop()
     with submission.serve(shout) as server, server.crowd(3) as crowd:
         crowd.ask_each()
-        crowd.clients[0].send(b"half a li")
         server.settle()
         server.stop()
         if not server.holds_what_was_lent():
@@ -132,7 +131,7 @@ def bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
 def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: bool = False) -> None:
     """Budgets syscalls_while_stalled and, unless it is to be done briefly, syscalls_after_partial."""
     size = sizes["big_reply"]
-    request = b"%d bytes, please: " % size
+    request = b"%d bytes, please" % size
     reply = swell(request) + b"\n"
     # A program that made its buffer larger than the reply would meet no partial write: setsockopt() says yes, and does
     # nothing.
@@ -204,21 +203,26 @@ def rst(submission: Submission, budget: Budgets) -> None:
     with submission.serve(swell, send_buffer=8192) as server, server.client() as stays:
         stays.ask(b"17 are you there", swell(b"17 are you there"))
         sleeps = server.settle()  # who never sleeps has nothing to be waited for, and each wait would be a long one
-        before = server.open_fds()
         settle = server.settle if sleeps else server.check_alive
+        short, long = b"18 I am a new one", b"300000 bytes, please"
+        if not gets_it(server, settle, long, swell):  # that has its own check
+            long = short
+        apart = keeps_apart(server, settle, short, swell)  # so has that
+        settle()
+        before = server.open_fds()
         with server.crowd(12) as crowd:
             for client in crowd:
                 client.ask(b"13 I am here", swell(b"13 I am here"))
             _quiet, halfway, unread, more, ending, gone = (
                 crowd.clients[place : place + 2] for place in range(0, 12, 2)
             )
-            for client in halfway:
+            for client in halfway if apart else ():
                 client.send(b"half a li")
             for client in (*unread, *more, *ending):
                 client.send(big)
             settle()
             for client in more:
-                client.send(b"14 and another\n15 and half a li")
+                client.send(b"14 and another\n")
             for client in ending:
                 client.half_close()
             settle()
@@ -232,8 +236,36 @@ def rst(submission: Submission, budget: Budgets) -> None:
         stays.ask(b"16 and you, too", swell(b"16 and you, too"))
         budget.at_most("fds_leaked_by_resets", least_leaked(server, before))
         with server.crowd(13) as newcomers:
-            taken_for_the_last_one(newcomers, settle, b"18 I am a new one", b"300000 bytes, please", swell)
+            taken_for_the_last_one(newcomers, settle, short, long, swell)
         stays.ask(b"18 are you there?", swell(b"18 are you there?"))
+
+
+def gets_it(server: Server, settle: Callable[[], object], line: bytes, handler: Handler) -> bool:
+    """Whether a client gets its reply to this line at all; the program goes on, whatever it replies."""
+    with server.client() as client:
+        try:
+            client.send(line + b"\n")
+            if settle() is False:  # so that a long reply is cut into pieces: nobody has read what was sent first
+                return False
+            client.check(line, handler(line), client.read_line())
+        except CheckFailed:
+            server.check_ending()
+            return False
+    return True
+
+
+def keeps_apart(server: Server, settle: Callable[[], object], line: bytes, handler: Handler) -> bool:
+    """Whether half a line of one client is nobody else's; the program goes on, whatever it does with it."""
+    with server.client() as one, server.client() as other:
+        try:
+            one.send(line[:5])
+            settle()
+            other.ask(line, handler(line))
+            one.ask(line[5:], handler(line))
+        except CheckFailed:
+            server.check_ending()
+            return False
+    return True
 
 
 def taken_for_the_last_one(
@@ -242,11 +274,12 @@ def taken_for_the_last_one(
     """Each newcomer is asked what shows whether something of who had its descriptor before is still there: what is left
     of a reply may be mended by a short one, or by a long one.
     """
+    settles = True
     for number, client in enumerate(newcomers):
         for line in (short, long, short) if number % 2 else (long, short):
             client.send(line + b"\n")
-            if line == long:
-                settle()  # so that a long reply is cut into pieces: nobody has read what was sent first
+            if line == long and settles:
+                settles = settle() is not False  # as above; who begins to spin is not waited for again
             reply = client.read_line("service for a newcomer, whose descriptor was that of a client that has left")
             client.check(line, handler(line), reply)
 
@@ -297,11 +330,12 @@ def eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     leavers = sizes["leavers"]
     with submission.serve(shout, traced=True) as server, server.crowd(1) as crowd:
         crowd.ask_each()
+        apart = keeps_apart(server, server.settle, b"17 are you there", shout)  # that has its own check
         server.settle()
         before = server.open_fds()
         server.more(crowd, leavers)
         crowd.ask_each()
-        for client in crowd.clients[1::3]:
+        for client in crowd.clients[1::3] if apart else ():
             client.send(b"half a li")
         server.settle()
         crowd.leave(crowd.clients[1:], politely=True)
