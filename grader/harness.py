@@ -24,7 +24,6 @@ import functools
 import inspect
 import os
 import random
-import secrets
 import signal
 import socket
 import textwrap
@@ -43,7 +42,7 @@ from grader.crowd import Client, Crowd, Handler, Unread, not_accepted, polled, w
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, Unmeasured
 from grader.policies import Policies
-from grader.program import Calls, Program, last_lines, marked, problem, quiet_for
+from grader.program import Calls, Program, last_lines, problem, quiet_for
 from grader.sandbox import Box, BoxEnded, Limits, Lost, Wall, hard_open_files
 from grader.shapes import fitting, fitting_question
 
@@ -191,7 +190,7 @@ class Server(Program):
 class Run(Program):
     """A scenario that runs, in its box. Made by `Submission.running`.
 
-    The scenario's room has `pause(label)`, `ask(question)` and `mark(label)`: see `inside.Room`.
+    The scenario's room has `pause(label)` and `ask(question)`: see `inside.Room`.
     """
 
     def __init__(
@@ -199,13 +198,12 @@ class Run(Program):
         box: Box,
         trace: tracer.Trace | None,
         *,
-        marks: str,
         scenario: Callable[..., Any],
         answering: Callable[[Any], Any] | None = None,
         since_s: float,
     ) -> None:
         super().__init__(box, trace, entry="the scenario", goes_on="the scenario runs to its end")
-        self._marks, self._scenario = marks, scenario
+        self._scenario = scenario
         self._paused = False
         self._since_s = self._heard_s = since_s
         self._answering = answering
@@ -313,16 +311,6 @@ class Run(Program):
                 return None
             self._bracket(self.trace, until_s)
             return self.trace.between(self._since_s, until_s)
-
-        return Calls(cut)
-
-    def between(self, first: str, last: str) -> Calls:
-        """The system calls between two marks, of all its threads: to be asked for when both have been passed."""
-
-        def cut() -> tracer.Window | None:
-            if self.trace is None:
-                return None
-            return marked(self, self.trace, f"{self._marks}/{first}", f"{self._marks}/{last}")
 
         return Calls(cut)
 
@@ -485,14 +473,12 @@ class Submission:
         arguments: Sequence[Any],
         answering: Callable[[Any], Any] | None = None,
     ) -> Run:
-        marks = f"/mark/{secrets.token_hex(4)}"  # no folder of a box; and a name that only this run's marks have
         order = {
             "op": "run",
             "source": source_of(scenario),
             "function": scenario.__name__,
             "arguments": arguments,
             "folder": self.wall.folder,
-            "marks": marks,
         }
         try:
             box.send(order)
@@ -500,7 +486,7 @@ class Submission:
             raise Crashed(
                 expected="the scenario runs", seen=f"{error}: {box.ended_by()}", evidence=last_lines(box.output())
             ) from error
-        return Run(box, trace, marks=marks, scenario=scenario, answering=answering, since_s=self.loading_s)
+        return Run(box, trace, scenario=scenario, answering=answering, since_s=self.loading_s)
 
     # --- boxes
 

@@ -390,11 +390,10 @@ def serve(module: types.ModuleType | None, order: Message, channel: Channel) -> 
 
 
 class Room:
-    """What a scenario holds besides the submission: ways to stop for a look from outside or for an answer, marks, and a
-    meter."""
+    """What a scenario holds besides the submission: ways to wait for a look from outside or for an answer."""
 
-    def __init__(self, channel: Channel, marks: str) -> None:
-        self._channel, self._marks = channel, marks
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
 
     def pause(self, label: str) -> Any:
         """Tell the judge, and wait for its go; what it says with that, if anything. `label` is [a-z0-9_]+."""
@@ -411,15 +410,11 @@ class Room:
             os._exit(0)
         return answer["value"]
 
-    def mark(self, label: str) -> None:
-        """One line in the trace: a file that is not there is asked for. `label` is [a-z0-9_]+, once a scenario."""
-        os.access(f"{self._marks}/{label}", os.F_OK)
-
 
 def run(module: types.ModuleType | None, order: Message, channel: Channel) -> None:
     try:
         scenario = shipped(order["source"], order["function"])
-        channel.send({"value": scenario(module, Room(channel, order["marks"]), *order["arguments"])})
+        channel.send({"value": scenario(module, Room(channel), *order["arguments"])})
     except BaseException as error:
         channel.send({"problem": explain(error, order["folder"])})
 

@@ -463,30 +463,6 @@ def _session(pid: int) -> int | None:
         return None
 
 
-def marked(program: Program, trace: tracer.Trace, first: str, last: str) -> tracer.Window:
-    """The window between two marks that the program has passed.
-
-    Raises:
-        CheckFailed: they are not in the trace: the program must not choose to be unmeasured.
-        Unmeasured: the trace has stopped because the disk is full.
-    """
-    found: list[tracer.Window] = []
-
-    def written() -> bool:
-        window = trace.between_marks(first, last)
-        found.extend([window] if window else [])
-        return bool(found)
-
-    try:
-        program.wait_until(written)
-    except CheckFailed as failure:
-        _require_room(trace, failure)
-        raise CheckFailed(
-            expected="a trace of what the scenario did", seen="none", evidence=failure.evidence
-        ) from failure
-    return found[0]
-
-
 def _require_room(trace: tracer.Trace, failure: CheckFailed) -> None:
     """A trace that stops for want of room on the disk is nobody's fault.
 

@@ -309,16 +309,6 @@ class Trace:
         ends_s = (end_s for end_s in self._reader.ends_s if since_s <= end_s < until_s)
         return Window.of(calls, prints=self._prints, ends_s=ends_s)
 
-    def between_marks(self, first: str, last: str) -> Window | None:
-        """The calls between two that name these paths, which no other call does. None until both are written."""
-        self._refresh()
-        places = [
-            [n for n, call in enumerate(self._reader.calls) if f'"{path}"' in call.text] for path in (first, last)
-        ]
-        if not all(places):
-            return None
-        return Window.of(self._reader.calls[places[0][0] + 1 : places[1][-1]], prints=self._prints)
-
 
 def now_s() -> float:
     """The clock that strace stamps calls with."""

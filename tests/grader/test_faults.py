@@ -201,10 +201,8 @@ def test_whatever_a_server_breaks_each_act_ends_in_an_outcome(judged: Judged, st
 
 
 def pauses(student: Any, room: Any) -> int:
-    room.mark("first")
     student.scaled(1)
     room.pause("held")
-    room.mark("last")
     room.pause("free")
     return int(student.scaled(2))
 
@@ -221,7 +219,7 @@ def running(wall: Wall, how: str, strace: str) -> dict[str, str]:
                 **looks(run),
                 "go": run.go,
                 "until free": lambda: run.until("free"),
-                "between": lambda: run.between("first", "last").total(),
+                "calls": lambda: run.calls().total(),
                 "kill": lambda: run.signal(signal.SIGKILL),
                 "go on": run.go,
                 "result": run.result,

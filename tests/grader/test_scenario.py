@@ -1,4 +1,4 @@
-"""A scenario in a real box: its pauses, its marks, its meter; and a server's processes, for those that have several."""
+"""A scenario in a real box: pauses, windows, instructions; and a server's processes, for those that have several."""
 
 import os
 import signal
@@ -261,59 +261,6 @@ room_pause, Room.pause = Room.pause, later
 
 def test_who_does_not_wait_for_the_go_does_not_do_what_it_says(judged: Judged, strace: str) -> None:
     assert judged(windows_of, MOVES_THE_BEGINNING, strace)[0] == 0
-
-
-# --- marks --------------------------------------------------------------------------------------------------------
-
-
-def marks_calls(student: Any, room: Any, count: int) -> None:
-    import os
-
-    os.getuid()
-    room.mark("begin")
-    for _ in range(count):
-        student.scaled(1)
-    room.mark("end")
-    os.getuid()
-
-
-def marked_window(wall: Wall, source: str, strace: str) -> list[Any]:
-    with handed_in(wall, source, strace=strace).running(marks_calls, 30, traced=True) as run:
-        run.result()
-        calls = run.between("begin", "end")
-        everything = calls.everything() or ()
-        return [calls.total().value, calls.of("getppid").value, sorted({call.name for call in everything})]
-
-
-def test_marks_cut_a_window_exactly(judged: Judged, strace: str) -> None:
-    source = "import os, mmap\n\ndef scaled(number):\n    os.getppid()\n    mmap.mmap(-1, 1 << 20).close()\n"
-
-    total, called, names = judged(marked_window, source, strace)
-
-    assert (total, called) == (30, 30)
-    assert {"getppid", "mmap", "munmap"} <= set(names)
-
-
-def unmarked_window(wall: Wall) -> list[Any]:
-    with handed_in(wall, SCALES).running(marks_calls, 3, traced=True) as run:
-        run.result()
-        calls = run.between("begin", "end")
-        return [calls.total().value, calls.everything()]
-
-
-def test_without_strace_a_window_between_marks_is_not_measured(judged: Judged) -> None:
-    assert judged(unmarked_window) == [None, None]
-
-
-def wrong_mark(wall: Wall, strace: str) -> list[Any]:
-    program.ASLEEP_S = 0.3
-    with handed_in(wall, SCALES, strace=strace).running(marks_calls, 3, traced=True) as run:
-        run.result()
-        return failure_of(lambda: run.between("begin", "nowhere").total())
-
-
-def test_a_mark_that_is_not_in_the_trace_is_a_failure_and_never_unmeasured(judged: Judged, strace: str) -> None:
-    assert judged(wrong_mark, strace)[:3] == ["CheckFailed", "a trace of what the scenario did", "none"]
 
 
 # --- instructions -------------------------------------------------------------------------------------------------
