@@ -51,12 +51,10 @@ class Calls:
             self._window = self._cut()
         return self._window
 
-    def total(self, *, besides: Sequence[str] = ()) -> Count:
-        """All system calls but those named, without the allocator's and without what the program prints."""
+    def total(self) -> Count:
+        """All system calls, without the allocator's and without what the program prints."""
         window = self._calls()
-        if window is None:
-            return Count(value=None)
-        return Count(value=window.total - window.count(*besides), evidence=tuple(window.evidence()))
+        return Count(value=None) if window is None else Count(value=window.total, evidence=tuple(window.evidence()))
 
     def of(self, *names: str) -> Count:
         """The calls with these names."""

@@ -1032,7 +1032,7 @@ def test_idle(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random
             run.go(naps_s)  # which nobody can have slept before
             run.until("mixed")
             slept_s = time.monotonic() - began_s
-        budget.at_most("waits_for_deadlines", for_deadlines.total(besides=ARRANGING))
+        budget.at_most("waits_for_deadlines", for_deadlines.besides(*ARRANGING))
         rule = f"Sleep({max(naps_s):.2f}) takes its time"
         demand(slept_s >= max(naps_s), rule, f"all was over after {slept_s:.3f} s, by the clock of the judge")
         with run.counting() as for_both:
@@ -1045,7 +1045,7 @@ def test_idle(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random
                 seen=f"{name}: time.sleep() hears of no descriptor",
                 evidence=[line],
             )
-        budget.at_most("waits_for_both", for_both.total(besides=ARRANGING))
+        budget.at_most("waits_for_both", for_both.besides(*ARRANGING))
         budget.at_most("waiting_cpu", 1000 * (run.cpu_s() - before_s))
         early = f"Sleep({soon_s}) was over after {soon_at_s - began_s:.3f} s, by the clock of the judge"
         demand(soon_at_s - began_s >= soon_s, "bytes that come for one task wake no sleeper", early)
