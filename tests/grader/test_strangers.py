@@ -238,9 +238,6 @@ CHECKS = [
 ]
 
 
-UNDECLARED = {"put_in", "post", "read_simulated"}  # to be emptied
-
-
 @pytest.fixture(scope="module")
 def sleeper() -> Iterator[int]:
     """A process to look at, in a session of its own as a bare box is."""
@@ -282,8 +279,6 @@ def test_whatever_a_stranger_answers_ends_in_an_outcome(
     sleeper: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if any(one.__name__ in UNDECLARED and shapes.is_loose(one) for one in scenarios_in(module)):
-        pytest.skip("its shape is to come")
     for name, seconds in (("ASLEEP_S", 0.05), ("SILENT_S", 0.2), ("SETTLED_S", 0.1)):
         monkeypatch.setattr(program, name, seconds)
     monkeypatch.setattr(harness, "Run", Conversation)
@@ -318,18 +313,12 @@ def fits(module: ModuleType, monkeypatch: pytest.MonkeyPatch, rng: random.Random
                 monkeypatch.setattr(place, name, made_up)
 
 
-def scenario_params() -> Iterator[Any]:
-    for exercise, module in EXERCISES:
-        for one in scenarios_in(module):
-            marks = (
-                [pytest.mark.skip(reason="its shape is to come")]
-                if one.__name__ in UNDECLARED and shapes.is_loose(one)
-                else []
-            )
-            yield pytest.param(one, id=f"{exercise.number}-{one.__name__}", marks=marks)
+SCENARIOS = [
+    pytest.param(one, id=f"{e.number}-{one.__name__}") for e, module in EXERCISES for one in scenarios_in(module)
+]
 
 
-@pytest.mark.parametrize("scenario", list(scenario_params()))
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_scenario_declares_what_it_answers(scenario: Callable[..., Any]) -> None:
     """Without an Any or an object in it, at whatever depth: what lets anything through protects no check."""
     assert not shapes.is_loose(scenario)
