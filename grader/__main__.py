@@ -14,10 +14,11 @@ if __name__ == "__main__" and not sys.flags.safe_path:
 
 def main() -> NoReturn:
     """`grade`. While it is being imported there is nothing to clean up yet, so Ctrl-C just ends it."""
-    import signal
+    # What `signal` is made of. It is built in; the other takes milliseconds, in which a Ctrl-C may come.
+    import _signal  # type: ignore[import-not-found]
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from grader.cli import main as grade
 
     grade()

@@ -567,6 +567,15 @@ def test_the_end_of_a_judge_is_the_end_of_all_that_it_started() -> None:
     assert done.stdout == "-9 [False] []\n", done.stderr
 
 
+def test_the_judge_takes_no_code_from_another_process(course: Tiny) -> None:
+    told = '[os.environ["PYTHON_DISABLE_REMOTE_DEBUG"], sys._xoptions["disable-remote-debug"]] == ["1", True]'
+    course.edit(
+        CHECKS, "    number = rng.randrange(1, 1000)\n", f"    import os, sys\n    assert {told}\n    number = 1\n"
+    )
+
+    assert course.grade("ex90", "--solution", "--only", "scaled").outcomes == {"scaled": "passed"}
+
+
 # A judge that leaves a child whose own child has ended. That child does not wait for it, and nobody else can.
 NEGLECTS = "import os, signal; os.fork() or os._exit(0); print('neglects', flush=True); signal.pause()"
 LEAVES_A_ZOMBIE = f"""

@@ -717,6 +717,22 @@ def test_what_a_killed_tracer_leaves_behind_is_not_waited_for(judged: Judged) ->
     assert judged(orphaned, boxed=False) == ["the program has ended", False, "OUTSIDE"]
 
 
+def remote_debugging(_student: Any, _room: Any) -> list[Any]:
+    import os
+    import sys
+
+    return [os.environ.get("PYTHON_DISABLE_REMOTE_DEBUG"), sys._xoptions.get("disable-remote-debug")]
+
+
+def asked_for_debugging(wall: Wall) -> Any:
+    with proven_box(wall) as box:
+        return ask(box, remote_debugging)
+
+
+def test_no_interpreter_in_a_box_takes_code_from_another_process(judged: Judged) -> None:
+    assert judged(asked_for_debugging) == ["1", True]
+
+
 # --- whom boxes run as ---------------------------------------------------------------------------------------------
 
 
