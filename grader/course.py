@@ -146,7 +146,7 @@ class _Written(_Value):
     given: tuple[_FileName, ...] = ()
     entry: _Identifier
     forbidden: Forbidden = Forbidden()
-    allows: tuple[Literal["io_uring", "locks", "mincore"], ...] = Field(
+    allows: tuple[Literal["io_uring", "locks"], ...] = Field(
         default=(), description="What other exercises' boxes refuse."
     )
     sizes: dict[_Name, _Size] = {}

@@ -69,7 +69,7 @@ _ABSENT: Final = [
     # Linux AIO: a hundred sends, receives or polls in one call that counts as one.
     *("io_setup", "io_destroy", "io_submit", "io_cancel", "io_getevents", "io_pgetevents"),
     # What another box does with a file that both see, such as the interpreter's: a channel between the two.
-    *("inotify_init", "inotify_init1", "inotify_add_watch"),
+    *("inotify_init", "inotify_init1", "inotify_add_watch", "mincore"),
     "socketcall",  # on old architectures a second door to socket(), whose arguments stand behind a pointer
 ]
 # Linux 5.1 gave the calls of all architectures one series of numbers. From there on only these are let through.
@@ -136,7 +136,7 @@ def program(library: ctypes.CDLL, *, allows: frozenset[str] = frozenset()) -> by
     It is inherited whatever the clone flags are, so unlike a tracer it cannot be outrun.
 
     Args:
-        allows: of "io_uring", "locks" and "mincore", what is not refused.
+        allows: of "io_uring" and "locks", what is not refused.
 
     Raises:
         GraderError: libseccomp does not know one of the names.
@@ -149,7 +149,6 @@ def program(library: ctypes.CDLL, *, allows: frozenset[str] = frozenset()) -> by
             raise GraderError(f"libseccomp does not know the system call {name}; update libseccomp2.")
         return _on(number, block) if number >= 0 else []
 
-    absent = [*_ABSENT, *([] if "mincore" in allows else ["mincore"])]
     locks = [_ALLOW if "locks" in allows else _error(errno.ENOLCK)]
     fcntl = [instruction for command in _LOCK_COMMANDS for instruction in _on(command, locks)]
     common = [*_LET_THROUGH.values(), *(_IO_URING.values() if "io_uring" in allows else ())]
@@ -159,7 +158,7 @@ def program(library: ctypes.CDLL, *, allows: frozenset[str] = frozenset()) -> by
         _from(_FIRST_COMMON, [*_unless(common, errno.ENOSYS), _ALLOW]),
         _from(_LAST_OLD.get(arch, _FIRST_COMMON) + 1, [_error(errno.ENOSYS)]),
         *(when(name, [_error(errno.EPERM)]) for name in _REFUSED),
-        *(when(name, [_error(errno.ENOSYS)]) for name in absent),
+        *(when(name, [_error(errno.ENOSYS)]) for name in _ABSENT),
         # clone3 is refused with the common series: glibc falls back to clone, whose flags a filter can read.
         when("clone", [*_argument(0), *_if_bits(_CLONE_NAMESPACES | _CLONE_UNTRACED, errno.EPERM), _ALLOW]),
         when("prctl", [*_argument(0), *_if([_PR_SET_SECCOMP, _PR_SET_DUMPABLE], errno.EPERM), _ALLOW]),

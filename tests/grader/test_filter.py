@@ -143,9 +143,7 @@ def number_of(library: ctypes.CDLL, name: str) -> int:
 
 
 def test_every_call_that_leads_out_is_refused(library: ctypes.CDLL, rules: Path) -> None:
-    expected = dict.fromkeys(call_filter._REFUSED, errno.EPERM) | dict.fromkeys(
-        [*call_filter._ABSENT, "mincore"], errno.ENOSYS
-    )
+    expected = dict.fromkeys(call_filter._REFUSED, errno.EPERM) | dict.fromkeys(call_filter._ABSENT, errno.ENOSYS)
     here = {name: number for name in expected if (number := number_of(library, name)) >= 0}  # else another's
     calls = [[number, -1, -1, -1, -1, -1] for number in here.values()]
     harmless = [name != "vhangup" for name in here]
@@ -353,13 +351,6 @@ def test_io_uring_is_left_to_the_kernel_when_a_policy_must_see_it(library: ctype
 
     assert under(strict, errors_of, calls) == [errno.ENOSYS] * 3
     assert under(open_, errors_of, calls) == under(None, errors_of, calls)
-
-
-def test_what_lies_in_memory_is_told_where_an_exercise_needs_it(library: ctypes.CDLL, tmp_path: Path) -> None:
-    mincore = [[number_of(library, "mincore"), 1, 1, 0]]
-
-    assert under(written(library, tmp_path / "strict.bpf"), errors_of, mincore) == [errno.ENOSYS]
-    assert under(written(library, tmp_path / "open.bpf", "mincore"), errors_of, mincore) == [errno.EINVAL]
 
 
 def run_machine_code(hexadecimal: str) -> int:
