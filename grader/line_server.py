@@ -274,12 +274,15 @@ def taken_for_the_last_one(
     """Each newcomer is asked what shows whether something of who had its descriptor before is still there: what is left
     of a reply may be mended by a short one, or by a long one.
     """
+    turns = [(short, long, short) if number % 2 else (long, short) for number in range(len(newcomers))]
     settles = True
-    for number, client in enumerate(newcomers):
-        for line in (short, long, short) if number % 2 else (long, short):
+    for turn in range(3):
+        asked = [(client, lines[turn]) for client, lines in zip(newcomers, turns, strict=True) if len(lines) > turn]
+        for client, line in asked:
             client.send(line + b"\n")
-            if line == long and settles:
-                settles = settle() is not False  # as above; who begins to spin is not waited for again
+        if settles and any(line == long for _, line in asked):
+            settles = settle() is not False  # as above; who begins to spin is not waited for again
+        for client, line in asked:
             reply = client.read_line("service for a newcomer, whose descriptor was that of a client that has left")
             client.check(line, handler(line), reply)
 
