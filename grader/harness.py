@@ -29,7 +29,7 @@ import socket
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -331,6 +331,7 @@ class Submission:
     keep: Path | None  # where traces and logs are kept
     label: str  # the check's name
     on_box: Callable[[int], None] = lambda _pid: None
+    machine: dict[object, Any] = field(default_factory=dict)  # what it was found to be able to do, in all checks
     boxes: int = 0
     rss_at_start: int = 0  # of the last box, before it loaded the submission
     loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
@@ -456,14 +457,19 @@ class Submission:
     def on_this_machine(self, scenario: Callable[..., Any], *arguments: Any) -> Any:
         """What `scenario(None, room, *arguments)` returns in a box without a submission: what this machine can do.
 
+        It is asked once in a grading.
+
         Raises:
             GraderError: it raised.
         """
-        with self._box(False, (), None, (), load=False) as (box, trace):
-            try:
-                return self._started(box, trace, scenario, arguments).result()
-            except CheckFailed as failure:
-                raise GraderError(f"A box without a submission fails: {failure}.") from failure
+        question = (scenario.__module__, scenario.__qualname__, repr(arguments))
+        if question not in self.machine:
+            with self._box(False, (), None, (), load=False) as (box, trace):
+                try:
+                    self.machine[question] = self._started(box, trace, scenario, arguments).result()
+                except CheckFailed as failure:
+                    raise GraderError(f"A box without a submission fails: {failure}.") from failure
+        return self.machine[question]
 
     def _started(
         self,

@@ -47,6 +47,7 @@ class JudgePlugin:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     broken: str = ""  # why there is no verdict
     _policies: Policies = field(init=False)
+    _machine: dict[object, Any] = field(default_factory=dict)
     _budgets: dict[str, Budgets] = field(default_factory=dict)
     _calls: dict[str, pytest.CallInfo[None]] = field(default_factory=dict)
     _durations_s: dict[str, float] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class JudgePlugin:
             untraceable=self.untraceable,
             rng=random.Random(f"{self.seed}/{rule.name}"),
             policies=self._policies,
+            machine=self._machine,
             keep=self.keep,
             label=rule.name,
             on_box=lambda pid: self.emit({"event": "box", "pid": pid}),

@@ -75,9 +75,10 @@ def unseen_bytes(pid: int, *, folders: Sequence[str] = ()) -> int:
     unlinked, each once; and of all that lies in these folders of its own, each of which is a tmpfs."""
     held: dict[tuple[int, int], int] = {}
     try:
-        for entry in Path("/proc", str(pid), "fd").iterdir():
+        folder = f"/proc/{pid}/fd/"
+        for entry in os.listdir(folder):  # ten thousand of them, so without a Path for each
             with contextlib.suppress(FileNotFoundError):
-                found = entry.stat()
+                found = os.stat(folder + entry)  # noqa: PTH116
                 if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
                     held[found.st_dev, found.st_ino] = found.st_blocks * 512
         roots = [Path(f"/proc/{pid}/root{folder}") for folder in folders]

@@ -689,7 +689,7 @@ def read_through_rings(submission: Submission, files: Sequence[File]) -> list[Ca
         for number, file in enumerate(files):
             with told_as(str(file)):
                 run.until(f"ready_{number}")
-                with run.counting() as calls:
+                with run.counting(settled=False) as calls:  # it pauses before and behind
                     require_unmapped(run, file)
                     os.pwrite(file.writable, file.data, 0)
                     run.until(f"read_{number}")
@@ -766,7 +766,8 @@ def test_honest(submission: Submission, sizes: Sizes, rng: Random) -> None:
     if submission.strace is None:
         raise Unmeasured(submission.untraceable)
     with some_files(sizes, rng) as files:
-        for file, calls in zip(files, read_through_rings(submission, files), strict=True):
+        longest = files[:2]
+        for file, calls in zip(longest, read_through_rings(submission, longest), strict=True):
             require_blocks(file, calls)
 
 
