@@ -318,7 +318,7 @@ class Run(Program):
 # --- a submission -------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class Submission:
     """What was handed in, ready to be put into a fresh box as often as a check likes."""
 
@@ -336,6 +336,9 @@ class Submission:
     rss_at_start: int = 0  # of the last box, before it loaded the submission
     loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
     lost: Lost = Lost.NO  # a box was killed with SIGKILL: the check says nothing and is taken again
+
+    def __repr__(self) -> str:
+        return "submission"  # an assertion that fails shows it to a student
 
     @contextlib.contextmanager
     def serve(

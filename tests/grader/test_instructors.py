@@ -51,6 +51,7 @@ def clone(to: Path) -> Path:
         else:
             shutil.rmtree(wrong / fault)
     (wrong / "expected.yaml").write_text(yaml.safe_dump({**promises, "wrong": kept}))
+    (wrong.parent / "rules.yaml").unlink()  # they name the others
     return to
 
 

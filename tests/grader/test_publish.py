@@ -561,7 +561,7 @@ def test_a_push_is_graded_as_the_workflow_says_by_the_instructors_copy_alone(tmp
     result = json.loads(base64.b64decode(outputs["ex01"]["result"]))
     assert (result["status"], result["max_score"]) == ("fail", 100)
     failed = [test["name"] for test in result["tests"] if test["status"] != "pass"]
-    assert [name.split(":")[0].split()[0] for name in failed] == ["async_args"], failed
+    assert [name.split(":")[0].split()[0] for name in failed] == ["async_args", "async_error", "close"], failed
     log = (workspace / "log").read_text()
     assert f"::error file=exercises/{one.slug}/{one.submit[0]}" in log
     assert "91 of 100 points" in (workspace / "summary.md").read_text()

@@ -49,11 +49,12 @@ def looked_at(wall: Wall) -> list[Any]:
         held = run.threads()
         slept = run.switches()
         run.until("free")
-        return [held, run.threads(), slept > 0, run.result()]
+        run.wait_until(lambda: run.threads() == 1)  # join() returns before the kernel has taken a thread away
+        return [held, slept > 0, run.result()]
 
 
 def test_a_scenario_waits_at_its_pauses_for_a_look_from_outside(judged: Judged) -> None:
-    assert judged(looked_at) == [4, 1, True, [42, 1]]
+    assert judged(looked_at) == [4, True, [42, 1]]
 
 
 def passed(wall: Wall) -> object:
