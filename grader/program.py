@@ -129,6 +129,7 @@ class Program:
         self._pulse_since_s = 0.0
         self._silent_from_cpu_s: float | None = None
         self._stepped = False
+        self._standstill = False  # the judge has stopped it
 
     @property
     def pid(self) -> int:
@@ -156,13 +157,12 @@ class Program:
         with contextlib.suppress(vitals.Gone):
             pulse = tuple(vitals.pulse(pid) for pid in self._living())
             now_s = time.monotonic()
-            if pulse != self._pulse or not all(beat.sleeping for beat in pulse):
+            if pulse != self._pulse or not all(beat.sleeping or self._has_stopped_itself(beat) for beat in pulse):
                 self._pulse, self._pulse_since_s = pulse, now_s
             elif now_s - self._pulse_since_s > ASLEEP_S:
                 place = vitals.waits_in(self.pid)
-                raise CheckFailed(
-                    expected="an answer", seen=f"nothing: the program sleeps{f' in {place}' if place else ''}"
-                )
+                does = "has stopped itself" if pulse[0].stopped else f"sleeps{f' in {place}' if place else ''}"
+                raise CheckFailed(expected="an answer", seen=f"nothing: the program {does}")
         if computes or self._stepped:  # single steps take a hundred thousand times as long
             return
         used_s = self._cpu_s() - self._silent_from_cpu_s
@@ -172,6 +172,9 @@ class Program:
             )
         if silent_s > SILENT_S:
             raise CheckFailed(expected="an answer", seen=f"nothing for {SILENT_S:.0f} seconds, while the program runs")
+
+    def _has_stopped_itself(self, beat: vitals.Pulse) -> bool:
+        return beat.stopped and not self._standstill and not self._stepped
 
     def check_alive(self) -> None:
         """Raise what ended it, with the program's last words, when it has ended or said what it was not asked for."""
@@ -445,11 +448,13 @@ class Program:
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """Stop the program with SIGSTOP for the length of the block, so that work queues up; then SIGCONT."""
-        self._alive(lambda _pid: self._box.send_signal(signal.SIGSTOP))
+        self._standstill = True
         try:
+            self._alive(lambda _pid: self._box.send_signal(signal.SIGSTOP))
             self.wait_until(lambda: self._alive(vitals.is_stopped))
             yield
         finally:
+            self._standstill = False
             with contextlib.suppress(ProcessLookupError):
                 self._box.send_signal(signal.SIGCONT)
 

@@ -161,6 +161,7 @@ class Pulse:
     """Two equal pulses of a sleeping process: it has done nothing in between, however busy the machine is."""
 
     sleeping: bool
+    stopped: bool  # by a signal
     cpu_s: float
     switches: int
 
@@ -171,6 +172,7 @@ def pulse(pid: int) -> Pulse:
     looks = _tasks(pid, *wanted)
     return Pulse(
         sleeping=all(state[0] in "SI" for state, _, _ in looks),
+        stopped=all(state[0] in "Tt" for state, _, _ in looks),
         cpu_s=cpu_s(pid),
         switches=sum(int(voluntary) + int(other) for _, voluntary, other in looks),
     )
