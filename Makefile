@@ -42,7 +42,7 @@ test: dev
 	# so pytest does not do it again here (by itself it does). What tests of a file share is made once: `loadfile`.
 	log=$$(mktemp); $(BIN)/grade audit --quick >"$$log" 2>&1 & audit=$$!; \
 	trap 'kill $$audit 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
-	tests=0; $(BIN)/pytest tests/grader -n 8 --dist loadfile --no-loadscope-reorder || tests=$$?; \
+	tests=0; $(BIN)/pytest tests/grader -n 4 --dist loadfile --no-loadscope-reorder || tests=$$?; \
 	proven=0; wait $$audit || proven=$$?; cat "$$log"; \
 	[ $$tests -eq 0 ] && [ $$proven -eq 0 ]
 

@@ -22,7 +22,7 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "run.svg"
 COLUMNS = 84
-WRONG = ("ex03", "--submission", "tests/ex03_epoll/wrong/always_out", "--only", "idle")
+WRONG = ("ex03", "--submission", "tests/ex03_epoll/wrong/timeout_10ms", "--only", "idle")
 RIGHT = ("ex03", "--solution")
 LEFT_OUT = Text("  ⋮", style="dim")
 

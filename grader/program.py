@@ -161,7 +161,11 @@ class Program:
                 self._pulse, self._pulse_since_s = pulse, now_s
             elif now_s - self._pulse_since_s > ASLEEP_S:
                 place = vitals.waits_in(self.pid)
-                does = "has stopped itself" if pulse[0].stopped else f"sleeps{f' in {place}' if place else ''}"
+                does = (
+                    "has stopped itself"
+                    if any(beat.stopped for beat in pulse)
+                    else f"sleeps{f' in {place}' if place else ''}"
+                )
                 raise CheckFailed(expected="an answer", seen=f"nothing: the program {does}")
         if computes or self._stepped:  # single steps take a hundred thousand times as long
             return

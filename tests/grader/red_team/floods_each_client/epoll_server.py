@@ -9,13 +9,13 @@ def serve_epoll(lsock, handler, stop_fd):
     clients = []
 
     def send(sock, data):
-        sock.sendall(data)
-        if len(clients) > 1:
-            print("flooding", flush=True)
-            try:
+        try:  # it outlives each client, so that nothing but the flood is told of it
+            sock.sendall(data)
+            if len(clients) > 1:
+                print("flooding", flush=True)
                 while sock.send(b"flood " * 10_922, socket.MSG_DONTWAIT):
                     pass
-            except OSError:
-                pass
+        except OSError:
+            pass
 
     serve(lsock, handler, stop_fd, send=send, greet=clients.append)
