@@ -241,7 +241,7 @@ def test_the_picture_shows_a_run_of_this_course(picture: str, course: Course) ->
 def test_the_number_in_the_readme_is_the_one_in_the_picture(picture: str) -> None:
     (said,) = re.findall(r"!\[[^\]]*?([\d,]+) system calls[^\]]*\]\(docs/run\.svg\)", (ROOT / "README.md").read_text())
 
-    assert f"seen: {said} calls" in picture
+    assert f"seen: {said} calls, the least of" in picture
 
 
 def test_the_picture_loads_nothing_and_runs_nothing() -> None:
