@@ -171,15 +171,10 @@ class Client:
 
     def read_line_or_end(self, expected: str = "a reply") -> bytes:
         """The next line, without its newline; of a connection that ends before one, what came until then."""
-        while (line := self.line_ready()) is None:
-            open_ = self.feed()
-            if b"\n" in self._got:
-                continue
-            if not open_:
-                line = self._taken(len(self._got))
-                break
+        while self.feed() and b"\n" not in self._got:
             self._wait_for_more(expected)
-        return line
+        line = self.line_ready()
+        return self._taken(len(self._got)) if line is None else line
 
     def read_exactly(self, size_bytes: int) -> bytes:
         while len(self._got) < size_bytes:

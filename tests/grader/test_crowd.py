@@ -216,6 +216,17 @@ def test_a_connection_that_is_closed_too_early_is_told_with_what_came() -> None:
     assert failure.value.seen == "the connection was closed after b'HEL'"
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [(b"HELLO\n", b"HELLO"), (b"HELLO\nmore", b"HELLO"), (b"HELLO", b"HELLO"), (b"\n", b"")],
+)
+def test_a_line_is_read_up_to_its_newline_or_to_the_end_of_the_connection(sent: bytes, read: bytes) -> None:
+    with client_of(replying(sent)) as client:
+        client.send(b"hello\n")
+
+        assert client.read_line_or_end() == read
+
+
 def test_silence_ends_when_the_watch_says_so_and_keeps_the_kind_of_failure() -> None:
     with listening() as listener:
         client = Client(listener.getsockname(), no_patience)

@@ -99,6 +99,11 @@ def waits_for(wall: Wall, source: str) -> list[Any]:
             id="it is locked",
         ),
         pytest.param(
+            "os.kill(os.getpid(), signal.SIGSTOP)",
+            ["CheckFailed", "an answer", "nothing: the program has stopped itself", []],
+            id="it stops itself",
+        ),
+        pytest.param(
             "while True: pass",
             ["CheckFailed", "the scenario runs to its end", "no end after 1 seconds of processor time", []],
             id="it spins",
@@ -121,7 +126,7 @@ def waits_for(wall: Wall, source: str) -> list[Any]:
     ],
 )
 def test_a_pause_that_never_comes_is_told_by_its_cause(judged: Judged, body: str, failure: list[Any]) -> None:
-    source = f"import os, sys, threading\n\ndef scaled(number):\n    {body}\n"
+    source = f"import os, signal, sys, threading\n\ndef scaled(number):\n    {body}\n"
 
     assert judged(waits_for, source) == failure
 
