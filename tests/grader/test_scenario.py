@@ -387,13 +387,15 @@ def who_is_there(student: Any, _room: Any, number: int) -> tuple[None, int, int]
 
 def alone(wall: Wall) -> list[Any]:
     submission = handed_in(wall, "raise SystemExit('never loaded')")
-    return [submission.on_this_machine(who_is_there, 7), failure_of(lambda: submission.on_this_machine(never_there))]
+    found = [submission.on_this_machine(who_is_there, 7) for _ in range(2)]
+    boxes = submission.boxes
+    return [found, boxes, failure_of(lambda: submission.on_this_machine(never_there))]
 
 
-def test_what_a_machine_can_do_is_asked_without_the_submission(judged: Judged) -> None:
-    found, failure = judged(alone)
+def test_what_a_machine_can_do_is_asked_once_and_without_the_submission(judged: Judged) -> None:
+    found, boxes, failure = judged(alone)
 
-    assert found == [None, 2, 7]
+    assert (found, boxes) == ([[None, 2, 7]] * 2, 1)
     assert failure[0] == "GraderError"
     assert "A box without a submission fails" in failure[1]
 
