@@ -1,7 +1,7 @@
 """Writes docs/commands.md from the help texts of `grade`: `python docs/commands.py`. A test fails when the page is not
 what this gives.
 
-Knows click's commands and the page's frame; every word about an option stands in grader/cli.py and grader/commands/.
+Knows click's commands and the page's frame; every word about an option stands in grader/commands/.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from grader.cli import commands
+from grader.commands.main import commands
 
 PAGE = Path(__file__).with_name("commands.md")
 COLUMNS = 78  # what click writes on a terminal of 80
@@ -18,7 +18,7 @@ FRAME = """\
 
 What `grade --help` and `grade COMMAND --help` print. `grade ex03` is short for `grade exercise ex03`.
 
-This page is generated: edit `grader/cli.py` or `grader/commands/`, then run `python docs/commands.py`.
+This page is generated: edit `grader/commands/main.py` or `grader/commands/`, then run `python docs/commands.py`.
 
 """
 

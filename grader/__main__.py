@@ -19,7 +19,7 @@ def main() -> NoReturn:
 
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    from grader.cli import main as grade
+    from grader.commands.main import main as grade
 
     grade()
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from grader.report import Graded, Outcome, Ungraded, from_json
+from grader.report.model import Graded, Outcome, Ungraded, from_json
 
 _EXERCISE = re.compile(r"ex\d{2,3}_\w+")
 _REPORTS = pytest.StashKey[dict[Path, "Graded | Ungraded | str"]]()

@@ -1,4 +1,4 @@
-"""The commands that an instructor or an author types, one module a subject; `grader.cli` adds them to `grade`.
+"""The commands that an instructor or an author types, one module a subject; `main` adds them to `grade`.
 
 The heavy imports stand in the functions that need them: a person sees the first line at once.
 """

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from grader.border import course_at, make_console, search_path
+from grader.commands.environment import course_at, make_console, search_path
 from grader.errors import PASSED, SOMETHING_FAILED, CourseError
-from grader.outputs import Target, require_writable
+from grader.report.output import Target, require_writable
 
 if TYPE_CHECKING:
-    from grader.audit import Found
+    from grader.prove.audit import Found
 
 course_option = click.option(
     "--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml."
@@ -24,7 +24,7 @@ course_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="As JSON, on standard output.")
 def doctor(as_json: bool) -> NoReturn:
     """What this machine can isolate and measure, and the line that mends the rest."""
-    from grader import doctor as examination
+    from grader.doctor import examine as examination
 
     findings = examination.examine(path=search_path())
     if as_json:
@@ -73,9 +73,9 @@ def audit(
 
 
 def prove_aloud(say: Callable[[str], None], *, jobs: int | None = None, **plan: Any) -> "Found":
-    """Audit as `grader.audit.Plan` is told, say what is found as it is found, and remember what was proven."""
-    from grader import audited
-    from grader.audit import Plan, prove
+    """Audit as `grader.prove.audit.Plan` is told, say what is found as it is found, and remember what was proven."""
+    from grader.prove import remembered as audited
+    from grader.prove.audit import Plan, prove
 
     proving = Plan(jobs=jobs or 2 * len(os.sched_getaffinity(0)), **plan)
     found = prove(proving, say)
@@ -89,7 +89,7 @@ def prove_aloud(say: Callable[[str], None], *, jobs: int | None = None, **plan: 
 @course_option
 def stubs(exercises: tuple[str, ...], course_dir: Path | None) -> None:
     """Generate the students' stubs from the reference solutions (authors only: it replaces the stubs)."""
-    from grader.stubs import read_text, stub_of
+    from grader.course.stubs import read_text, stub_of
 
     course = course_at(course_dir)
     for exercise in course.choose(exercises):
@@ -104,6 +104,6 @@ def stubs(exercises: tuple[str, ...], course_dir: Path | None) -> None:
 @click.command()
 def schema() -> None:
     """The JSON Schema of a report."""
-    from grader.report import json_schema_text
+    from grader.report.model import json_schema_text
 
     click.echo(json_schema_text(), nl=False)

@@ -8,8 +8,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from grader.errors import PASSED, SOMETHING_FAILED, UsageError
-from grader.formats import FORMATS, Roster, Sheet, render, render_class
-from grader.outputs import Target, require_writable
+from grader.report.formats import FORMATS, Roster, Sheet, render, render_class
+from grader.report.output import Target, require_writable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -87,7 +87,7 @@ def convert(results: Path | None, formats: tuple[str, ...], outputs: tuple[str, 
 
 
 def _convert_report(file: Path, targets: Sequence[tuple[str, Target]]) -> None:
-    from grader.results import read_report
+    from grader.report.folder import read_report
 
     report = read_report(file)
     for name, target in targets:
@@ -102,7 +102,7 @@ def _convert_class(
     roster: Path | None,
     unofficial: bool,
 ) -> Sequence[Sheet]:
-    from grader.results import read_results
+    from grader.report.folder import read_results
 
     found = [result for result in read_results(folder) if _is_of(result.report.exercise, exercise)]
     if not found:

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import click
 
-from grader.border import course_at, search_path
 from grader.commands.course import course_option
+from grader.commands.environment import course_at, search_path
 from grader.errors import PASSED, SOMETHING_FAILED, UsageError
 
 _DEFAULT_DB = "sqlite:///gradebook.db"  # as nbgrader's own commands, in the folder where they are typed
@@ -31,8 +31,8 @@ def sync(results: Path, db: str, *, unofficial: bool, dry_run: bool) -> None:
 
     What a person entered there stays. To do it again changes nothing.
     """
-    from grader import gradebook as book
-    from grader.results import read_results
+    from grader.notebooks import gradebook as book
+    from grader.report.folder import read_results
 
     synced = book.sync(read_results(results), db, unofficial=unofficial, dry_run=dry_run)
     for line in synced.lines(db, dry_run=dry_run):
@@ -54,10 +54,11 @@ def verify_parity(
     With --against: what differs, what it means, and the command that repeats that grading here. The exit code is 0
     when the scores can be compared, 1 when not.
     """
-    from grader import doctor, parity
-    from grader.kit import kit_version
-    from grader.report import Isolation
-    from grader.results import read_report
+    from grader.doctor import examine as doctor
+    from grader.report import compare as parity
+    from grader.report.folder import read_report
+    from grader.report.model import Isolation
+    from grader.versions import kit_version
 
     if against and exercises:
         raise UsageError("--against names the exercise by its report: leave the exercise out.")

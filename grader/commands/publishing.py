@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grader.border import course_at, make_console
 from grader.commands.course import course_option, prove_aloud
+from grader.commands.environment import course_at, make_console
 from grader.errors import CourseError, UsageError
 
 if TYPE_CHECKING:
-    from grader.course import Course, Exercise
+    from grader.course.load import Course, Exercise
     from grader.publish import Build
 
 
@@ -115,7 +115,7 @@ def _proven(
     Raises:
         CourseError: the audit found something off.
     """
-    from grader import audited
+    from grader.prove import remembered as audited
 
     unproven = audited.unproven(course, chosen)
     if not unproven or no_audit:

@@ -9,10 +9,10 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from grader.course import Course, Exercise
-from grader.kit import kit_version
+from grader.course.load import Course, Exercise
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import Tree, text_file, write
+from grader.versions import kit_version
 
 Build = Callable[[Course, Sequence[Exercise]], Tree]
 

@@ -1,6 +1,6 @@
 """The target `autolab`: a lab's folder for each exercise, and the recipe of the image that grades them. Knows what
 Autolab imports (docs/lab.md and app/models/assessment.rb of autolab/Autolab) and how Tango runs it (vmms/localDocker.py
-and autodriver/autodriver.c of autolab/Tango); knows nothing of what the driver prints (`grader.formats`).
+and autodriver/autodriver.c of autolab/Tango); knows nothing of what the driver prints (`grader.report.formats`).
 
 Tango puts `autograde-Makefile`, `autograde.tar` and what was handed in into one folder, and types `make` there as a
 user without rights: nothing can be installed then, so the image holds the kit. The tar holds it too, for an image that
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from grader.course import Course, Exercise
+from grader.course.load import Course, Exercise
 from grader.publish import folder, platforms
 from grader.publish.tree import File, Tree, below, tarred, text_file
 

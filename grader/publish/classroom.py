@@ -1,5 +1,5 @@
 """The target `classroom`: a student's repository with a workflow that grades each push. Knows GitHub's workflows and
-what its Classroom reads; knows nothing of how a report becomes that (`grader.formats`).
+what its Classroom reads; knows nothing of how a report becomes that (`grader.report.formats`).
 
 Kit, checks and limits come from a repository of the instructor's, at one commit: whatever a student changes in their
 own copy of them decides nothing. That repository is a publication too (the target `folder`), so it may be public: the
@@ -9,7 +9,7 @@ job needs no token, and a student who reads what it reads finds no solution.
 import re
 from collections.abc import Sequence
 
-from grader.course import Course, Exercise
+from grader.course.load import Course, Exercise
 from grader.errors import UsageError
 from grader.publish import folder
 from grader.publish.tree import Tree

@@ -12,11 +12,11 @@ from pathlib import Path
 import yaml
 
 import grader
-from grader.course import COURSE_FILE, Course, Exercise
+from grader.course.load import COURSE_FILE, Course, Exercise
+from grader.course.stubs import read_text, stub_of
 from grader.errors import CourseError, GraderError
-from grader.kit import modules
 from grader.publish.tree import File, Tree, text_file
-from grader.stubs import read_text, stub_of
+from grader.versions import modules
 
 _PICTURES = (".png", ".svg", ".jpg", ".gif")  # what a handout may show
 _HANDOUT = re.compile(r"README(\.[a-z]{2,3})?\.md")

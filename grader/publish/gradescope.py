@@ -1,5 +1,6 @@
 """The target `gradescope`: an autograder for each exercise, as the zip that is uploaded. Knows what Gradescope finds
-where (docs/specs.md of gradescope/autograder_samples) and its limits; knows nothing of its results (`grader.formats`).
+where (docs/specs.md of gradescope/autograder_samples) and its limits; knows nothing of its results
+(`grader.report.formats`).
 
 A zip holds `setup.sh` and `run_autograder` at its top, beside the kit and a course of one exercise. Gradescope unpacks
 it to /autograder/source.
@@ -7,7 +8,7 @@ it to /autograder/source.
 
 from collections.abc import Sequence
 
-from grader.course import Course, Exercise
+from grader.course.load import Course, Exercise
 from grader.publish import folder, platforms
 from grader.publish.tree import File, Tree, zipped
 

@@ -14,10 +14,10 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from grader.course import Exercise
+from grader.course.load import Exercise
+from grader.course.stubs import read_text, solution_lines
 from grader.errors import CourseError
 from grader.publish.tree import Tree
-from grader.stubs import read_text, solution_lines
 
 _RUN = 4  # lines of a reference in a row: a handout may show a call, or how a loop begins, but not a solution
 _TELLING = 12  # characters: shorter lines (`else:`, `return True`) say nothing and are passed over

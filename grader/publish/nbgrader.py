@@ -1,6 +1,7 @@
 """The target `nbgrader`: a course directory with a notebook for each exercise, what a student grades it with, and the
 settings. Knows nbgrader's cells (their metadata, schema 3: nbgrader/nbgraderformat/v3.json of jupyter/nbgrader); knows
-nothing of how a cell runs or a notebook is graded: `grader.notebook` and `grader.autograde` are only named here.
+nothing of how a cell runs or a notebook is graded: `grader.notebooks.extension` and `grader.notebooks.autograde` are
+only named here.
 """
 
 import re
@@ -8,12 +9,12 @@ import string
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from grader.cells import COURSE, assignment, check_cell, first_line, solution_cell
-from grader.course import Check, Course, Exercise
+from grader.course.load import Check, Course, Exercise
+from grader.course.stubs import read_text, stub_of
 from grader.errors import UsageError
+from grader.notebooks.cells import COURSE, assignment, check_cell, first_line, solution_cell
 from grader.publish.folder import public_files
 from grader.publish.tree import Tree, below, text_file
-from grader.stubs import read_text, stub_of
 
 _WELCOME = string.Template("""\
 This notebook is the exercise: the handout, the cell that you write, and a cell for each check.
@@ -24,7 +25,7 @@ This notebook is the exercise: the handout, the cell that you write, and a cell 
 """)
 
 _SETTINGS = string.Template('''\
-"""nbgrader's settings for this course. It is graded by `grader.autograde`: see docs/nbgrader.md of tracegrade."""
+"""nbgrader's settings for this course. Graded by `grader.notebooks.autograde`: see docs/nbgrader.md of tracegrade."""
 
 import os
 import sys
@@ -35,7 +36,7 @@ c.CourseDirectory.course_id = "$course_id"
 # No cell of a student's is ever run here: where nbgrader would execute a notebook, GradeInBox grades the solution in a
 # box. These are names, not classes, so that nbgrader stops, instead of executing, where tracegrade is not installed.
 c.Autograde.sanitize_preprocessors = [
-    "grader.autograde.TakeSolutions",
+    "grader.notebooks.autograde.TakeSolutions",
     "nbgrader.preprocessors.ClearOutput",
     "nbgrader.preprocessors.DeduplicateIds",
     "nbgrader.preprocessors.OverwriteKernelspec",
@@ -43,13 +44,13 @@ c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.Autograde.autograde_preprocessors = [
-    "grader.autograde.GradeInBox",
+    "grader.notebooks.autograde.GradeInBox",
     "nbgrader.preprocessors.LimitOutput",
-    "grader.autograde.SaveVerdicts",
+    "grader.notebooks.autograde.SaveVerdicts",
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-c.ExportApp.plugin_class = "grader.autograde.ExportVerdicts"  # leaves a score empty where there is no verdict yet
+c.ExportApp.plugin_class = "grader.notebooks.autograde.ExportVerdicts"  # a score is empty where there is no verdict
 
 # Graded by source/<assignment>/course. With the hidden sizes: name the folder of the whole course, and remove the #.
 # c.GradeInBox.course = "../my-course"
@@ -121,7 +122,7 @@ def _cells(exercise: Exercise) -> Iterator[dict[str, Any]]:
         number=exercise.number,
     )
     yield _markdown("welcome", welcome)
-    yield _code("setup", "%load_ext grader.notebook", locked=True)
+    yield _code("setup", "%load_ext grader.notebooks.extension", locked=True)
     for name in exercise.submit:
         reference = read_text(exercise.solution_dir / name)
         stub_of(reference, name=name)  # its regions are sound: nbgrader itself lets pass what would publish a solution

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import yaml
 
-from grader.course import Course, Exercise
+from grader.course.load import Course, Exercise
 from grader.digests import digest_of
 from grader.errors import UsageError
 from grader.publish import folder

@@ -1,6 +1,6 @@
 """The target `prairielearn`: a question for each exercise, and the recipe of the image that grades them. Knows
 PrairieLearn's folders and info.json (docs/externalGrading.md and apps/prairielearn/src/schemas/infoQuestion.ts of
-PrairieLearn/PrairieLearn); knows nothing of its results (`grader.formats`).
+PrairieLearn/PrairieLearn); knows nothing of its results (`grader.report.formats`).
 
 The image holds the kit, a question's `tests/` the course of one exercise: a check that is mended needs no new image.
 The image's tag tells which kit it holds, and the entry point refuses to grade with another one.
@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Sequence
 
-from grader.course import Course, Exercise
+from grader.course.load import Course, Exercise
 from grader.errors import UsageError
 from grader.publish import folder, platforms
 from grader.publish.tree import File, Tree, below, text_file, zipped

@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 from typing_extensions import TypedDict
 
-from grader.budgets import NOISE_FACTOR
+from grader.checks.budgets import NOISE_FACTOR
+from grader.checks.submission import Budgets, Count, Run, Submission, quiet_for, source_of
 from grader.failures import CheckFailed, Crashed, demand
-from grader.harness import Budgets, Count, Run, Submission, quiet_for, source_of
-from grader.strace import CLONE_CALLS
+from grader.measure.strace import CLONE_CALLS
 
 Sizes = Mapping[str, int]
 Value = int | str | None

@@ -5,11 +5,11 @@ Every check starts a fresh server behind the wall. Handlers are shipped into the
 
 from random import Random
 
-from grader import line_server
+from grader.box.box import hard_open_files
+from grader.checks import line_server
+from grader.checks.line_server import Sizes, all_served, served, served_or_refused, shout, unhindered
+from grader.checks.submission import Budgets, Count, Server, Submission, quiet_for
 from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
-from grader.harness import Budgets, Count, Server, Submission, quiet_for
-from grader.line_server import Sizes, all_served, served, served_or_refused, shout, unhindered
-from grader.sandbox import hard_open_files
 
 SELECT_CALLS = ("select", "pselect6")  # glibc's select() is pselect6
 

@@ -5,13 +5,13 @@ Every check starts a fresh server behind the wall. Handlers are shipped into the
 
 from random import Random
 
-from grader import line_server
-from grader.budgets import NOISE_FACTOR
-from grader.crowd import Crowd
+from grader.box.box import hard_open_files
+from grader.checks import line_server
+from grader.checks.budgets import NOISE_FACTOR
+from grader.checks.line_server import Sizes, one_at_a_time, served, shout
+from grader.checks.submission import Budgets, Count, Server, Submission
 from grader.failures import ForbiddenUse, Unmeasured
-from grader.harness import Budgets, Count, Server, Submission
-from grader.line_server import Sizes, one_at_a_time, served, shout
-from grader.sandbox import hard_open_files
+from grader.measure.clients import Crowd
 
 # --- what it answers ----------------------------------------------------------------------------------------------
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
+from grader.checks.shapes import Plain
+from grader.checks.submission import Budgets, Calls, Count, Run, Submission
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured, demand
-from grader.harness import Budgets, Calls, Count, Run, Submission
-from grader.shapes import Plain
-from grader.strace import Call
+from grader.measure.strace import Call
 
 sys.path.append(str(Path(__file__).parents[2] / "exercises" / Path(__file__).parent.name))  # the course's own copy
 from uring_sim import Done, Kernel, Look

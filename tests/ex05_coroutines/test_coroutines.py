@@ -21,13 +21,13 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from grader import line_server
-from grader.budgets import NOISE_FACTOR
+from grader.checks import line_server
+from grader.checks.budgets import NOISE_FACTOR
+from grader.checks.line_server import Sizes
+from grader.checks.shapes import Plain
+from grader.checks.submission import Budgets, Count, Run, Submission
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, demand
-from grader.harness import Budgets, Count, Run, Submission
-from grader.line_server import Sizes
-from grader.shapes import Plain
-from grader.strace import CLONE_CALLS
+from grader.measure.strace import CLONE_CALLS
 
 # What a thread cannot sleep in, and what tells nothing of descriptors and clocks: any other call may be a wait.
 ARRANGING = (

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from grader import vitals
-from grader.budgets import Budgets, Count
-from grader.crowd import Client, shown
+from grader.checks.budgets import Budgets, Count
+from grader.checks.program import Program, quiet_for
+from grader.checks.submission import Server, Submission
 from grader.failures import CheckFailed, Crashed
-from grader.harness import Server, Submission
-from grader.program import Program, quiet_for
-from grader.strace import CLONE_CALLS, now_s
+from grader.measure import vitals
+from grader.measure.clients import Client, shown
+from grader.measure.strace import CLONE_CALLS, now_s
 
 Sizes = Mapping[str, int]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grader.course import load_course
+from grader.course.load import load_course
 from grader.publish import nbgrader
 from grader.publish.tree import write
 from gradings import Tiny

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from grader.report import Graded, Ungraded, from_json
+from grader.report.model import Graded, Ungraded, from_json
 
 TINY = Path(__file__).with_name("tiny_course")
 COURSE = TINY.parents[2]  # the kit's own course

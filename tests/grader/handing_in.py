@@ -6,12 +6,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from grader.course import Watch, load_course
+from grader.box.box import Wall
+from grader.checks.policies import Policies
+from grader.checks.submission import Submission
+from grader.course.load import Watch, load_course
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Unmeasured
-from grader.harness import Submission
-from grader.policies import Policies
-from grader.sandbox import Wall
 
 TINY = Path(__file__).with_name("tiny_course")
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from grader import inside, kernel
-from grader.sandbox import Canary, box_user, build_wall
+from grader.box import inside, kernel
+from grader.box.box import Canary, box_user, build_wall
 
 PATIENCE_S = 120
 

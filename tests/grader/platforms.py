@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
-from grader.course import Course, load_course
+from grader.course.load import Course, load_course
 from grader.publish.tree import Tree, write
 from gradings import SLUG, TINY
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from grader import audit
-from grader.course import load_course
-from grader.promises import read_promises
+from grader.course.load import load_course
+from grader.prove import audit
+from grader.prove.promises import read_promises
 from gradings import CHECKS, EXERCISE, HANDOUT, SLUG, Done, Tiny, tiny_course
 
 WRONG = f"tests/{SLUG}/wrong"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.audited import remember, unproven
-from grader.course import load_course
+from grader.course.load import load_course
+from grader.prove.remembered import remember, unproven
 from gradings import CHECKS, EXERCISE, SLUG, SOLUTION, Tiny, tiny_course
 
 

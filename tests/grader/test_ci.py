@@ -15,8 +15,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from grader.course import load_course
-from grader.doctor import _DOCKER_OPTIONS
+from grader.course.load import load_course
+from grader.doctor.examine import _DOCKER_OPTIONS
 from grader.publish import folder
 from gradings import TINY
 

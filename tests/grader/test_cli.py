@@ -16,7 +16,7 @@ import pytest
 from rich.cells import cell_len
 
 import grader
-from grader.report import Isolation, from_json
+from grader.report.model import Isolation, from_json
 from gradings import (
     CHECKS,
     EXERCISE,
@@ -34,7 +34,7 @@ from gradings import (
     wait_until,
 )
 
-SCHEMA = Path(grader.__file__).with_name("schemas") / "report-1.json"
+SCHEMA = Path(grader.__file__).parent / "report/schemas/report-1.json"
 ESCAPE = "\x1b"
 
 
@@ -430,7 +430,7 @@ def test_ctrl_c_where_python_tells_nobody_comes_once_more(course: Tiny) -> None:
     """An import's own bookkeeping swallows an exception, and shows it as a traceback."""
     program = (
         "import signal, sys, threading\n"
-        "from grader import cli, grading\n"
+        "from grader.commands import main as cli\nfrom grader.grading import one as grading\n"
         "class Swallows:\n"
         "    def __del__(self):\n"
         "        signal.raise_signal(signal.SIGINT)\n"
@@ -452,7 +452,7 @@ def test_ctrl_c_before_there_is_anything_to_clean_up_says_nothing() -> None:
         "import signal, sys\n"
         "class Importing:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'grader.cli':\n"
+        "        if name == 'grader.commands.main':\n"
         "            signal.raise_signal(signal.SIGINT)\n"
         "sys.meta_path.insert(0, Importing())\n"
         "from grader.__main__ import main\n"
@@ -537,7 +537,7 @@ def test_an_output_that_takes_nothing_more_is_no_verdict(course: Tiny) -> None:
 def test_a_mistake_of_the_kits_own_is_no_verdict_and_not_a_failed_check(course: Tiny) -> None:
     program = (
         "import sys\n"
-        "from grader import cli, grading\n"
+        "from grader.commands import main as cli\nfrom grader.grading import one as grading\n"
         "grading.grade = lambda *_: [][0]\n"
         "sys.argv[0] = 'grade'\n"
         "cli.main()\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 import junitparser
 import pytest
 
-from grader.border import path_in_repository
-from grader.report import Graded, Ungraded, from_json, to_json
+from grader.commands.environment import path_in_repository
+from grader.report.model import Graded, Ungraded, from_json, to_json
 from gradings import SLUG, Done, run, tiny_course
 from test_formats import MEASURED, REPORTS, SAMPLES
 

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from grader.course import Course, Exercise, Text, find_course_root, load_course
+from grader.course.load import Course, Exercise, Text, find_course_root, load_course
 from grader.errors import CourseError, UsageError
-from grader.promises import read_promises
+from grader.prove.promises import read_promises
 
 COURSE = """\
 # A course for tests.

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from grader import crowd as crowd_module
-from grader.crowd import Client, Crowd, Unread, not_accepted, polled, shown, wait_for
 from grader.failures import CheckFailed, Crashed, Unmeasured
+from grader.measure import clients as crowd_module
+from grader.measure.clients import Client, Crowd, Unread, not_accepted, polled, shown, wait_for
 
 PATIENCE_S = 120.0
 Address = tuple[str, int]

@@ -16,13 +16,17 @@ from xml.etree import ElementTree as ET
 import click
 import pytest
 
-from grader import __version__, cli, doctor, inside, strace
-from grader.course import Course, load_course
-from grader.crowd import Client, Crowd
-from grader.harness import Budgets, Calls, Server, Submission
-from grader.report import Isolation, Outcome, json_schema_text
+from grader import __version__
+from grader.box import inside
+from grader.checks.submission import Budgets, Calls, Server, Submission
+from grader.commands import main as cli
+from grader.course.load import Course, load_course
+from grader.doctor import examine as doctor
+from grader.measure import strace
+from grader.measure.clients import Client, Crowd
+from grader.report.model import Isolation, Outcome, json_schema_text
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(cli.__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "writing-an-exercise.md"
 DOCS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("exercises/*/README.md")])
 FOLDERS = ("bench", "docs", "exercises", "grader", "requirements", "solutions", "tests", "tools", ".ci")
@@ -167,9 +171,9 @@ def test_the_container_command_is_the_one_that_the_kit_prints() -> None:
 
 
 def test_the_committed_schema_is_current() -> None:
-    schema = ROOT / "grader" / "schemas" / "report-1.json"
+    schema = ROOT / "grader" / "report" / "schemas" / "report-1.json"
 
-    assert schema.read_text() == json_schema_text(), "run `grade schema > grader/schemas/report-1.json`"
+    assert schema.read_text() == json_schema_text(), "run `grade schema > grader/report/schemas/report-1.json`"
 
 
 def test_the_report_page_names_every_field_of_the_schema_and_no_other() -> None:

@@ -25,17 +25,17 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from grader import doctor
-from grader import filter as call_filter
-from grader.doctor import Finding
+from grader.box import seccomp as call_filter
+from grader.doctor import examine as doctor
+from grader.doctor.examine import Finding
 
-ROOT = Path(doctor.__file__).parents[1]
+ROOT = Path(doctor.__file__).parents[2]
 REFUSING = Path(__file__).with_name("refusing.py")
 AS_ROOT = os.geteuid() == 0
 NOBODY = 65_534
 DOCKER = doctor.probe_landlock(-errno.EPERM, -errno.EPERM).cure
 CONTAINER_FOR_OTHERS = doctor.probe_system("darwin").cure
-EXAMINE = "from grader import doctor; print(doctor.to_json(doctor.examine()))"
+EXAMINE = "from grader.doctor import examine as doctor; print(doctor.to_json(doctor.examine()))"
 
 needs_libseccomp = pytest.mark.skipif(
     call_filter.libseccomp() is None, reason="the refusing machine is built with libseccomp"
@@ -361,7 +361,7 @@ def test_one_processor_is_only_worth_a_note() -> None:
 
 @pytest.mark.usefixtures("free_root")
 def test_without_proc_no_childs_descriptors_are_seen() -> None:
-    code = "from grader import doctor; print(doctor.to_json([doctor.probe_psutil()]))"
+    code = "from grader.doctor import examine as doctor; print(doctor.to_json([doctor.probe_psutil()]))"
 
     finding = examined("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh", code=code)["psutil"]
 
@@ -373,9 +373,10 @@ def test_without_proc_no_childs_descriptors_are_seen() -> None:
 def test_a_system_that_is_not_linux_is_told_the_container_to_use() -> None:
     # Loaded on Linux, the libraries would not load a second time as another system's.
     code = (
-        "import sys, psutil, tempfile, rich.console, rich.text, grader.report, grader.vitals, grader.strace\n"
+        "import sys, psutil, tempfile, rich.console, rich.text\n"
+        "import grader.report.model, grader.measure.vitals, grader.measure.strace\n"
         "sys.platform = 'darwin'\n"
-        "sys.modules['grader.kernel'] = sys.modules['grader.sandbox'] = None\n" + EXAMINE
+        "sys.modules['grader.box.kernel'] = sys.modules['grader.box.box'] = None\n" + EXAMINE
     )
     found = examined(code=code)
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from grader import crowd, program, sandbox
-from grader.crowd import Client, Crowd
+from grader.box import box as sandbox
+from grader.box.box import Wall
+from grader.checks import program
+from grader.checks.program import Program
+from grader.checks.submission import Server
 from grader.failures import CheckFailed
-from grader.harness import Server
-from grader.program import Program
-from grader.sandbox import Wall
+from grader.measure import clients as crowd
+from grader.measure.clients import Client, Crowd
 from handing_in import handed_in
 
 Judged = Callable[..., Any]

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from grader import filter as call_filter
+from grader.box import seccomp as call_filter
 from grader.errors import GraderError
 
 # What a program must not be able to do whatever its rights are; security of the wall hangs on each.

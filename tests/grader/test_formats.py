@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from grader.errors import UsageError
-from grader.formats import FORMATS, Context, Roster, render, render_class
-from grader.report import Graded, Isolation, Outcome, Ungraded, from_json
-from grader.results import Result
+from grader.report.folder import Result
+from grader.report.formats import FORMATS, Context, Roster, render, render_class
+from grader.report.model import Graded, Isolation, Outcome, Ungraded, from_json
 
 GOLDEN = Path(__file__).with_name("golden") / "formats"
 KIT: dict[str, Any] = runpy.run_path(str(GOLDEN / "regenerate.py"))

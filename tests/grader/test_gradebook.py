@@ -24,9 +24,9 @@ from sqlalchemy import MetaData, create_engine, select
 from sqlalchemy.pool import NullPool
 
 from grader.errors import GraderError, UsageError
-from grader.gradebook import Synced, sync
-from grader.report import Graded, Outcome, ScoredCheck, Ungraded, to_json
-from grader.results import read_results
+from grader.notebooks.gradebook import Synced, sync
+from grader.report.folder import read_results
+from grader.report.model import Graded, Outcome, ScoredCheck, Ungraded, to_json
 from gradings import GRADE, environment, run, wait_until
 from postgres import PASSWORD, Server, server
 
@@ -278,7 +278,7 @@ def test_what_has_no_verdict_is_no_zero_and_asks_for_a_person(db: str, results: 
     assert "ex03 bob: nothing -> 0 of 10, no verdict on 6" in said
     assert "ex03 eve: nothing -> no verdict" in said
     assert "No verdict, or not on every check: ex03 bob, ex03 cyd, ex03 eve." in said
-    assert "--exporter=grader.autograde.ExportVerdicts" in said
+    assert "--exporter=grader.notebooks.autograde.ExportVerdicts" in said
 
 
 def test_a_comment_tells_a_paragraph_whole(db: str, results: Path) -> None:
@@ -477,8 +477,8 @@ import sys
 from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from grader.gradebook import sync
-from grader.results import read_results
+from grader.notebooks.gradebook import sync
+from grader.report.folder import read_results
 
 @event.listens_for(Engine, "engine_connect")
 def connects(connection):
@@ -693,7 +693,7 @@ def test_a_gradebook_of_a_newer_nbgrader_is_left_alone(db: str, results: Path) -
 @pytest.mark.parametrize("missing", ["nbgrader", "sqlalchemy"])
 def test_where_nbgrader_is_not_installed_the_line_that_installs_it_is_told(results: Path, missing: str) -> None:
     hand_in(results, ada=report())
-    program = f"import sys; sys.modules[{missing!r}] = None; from grader.cli import main; main()"
+    program = f"import sys; sys.modules[{missing!r}] = None; from grader.commands.main import main; main()"
 
     done = subprocess.run(
         [sys.executable, "-c", program, "gradebook", "sync", str(results)], capture_output=True, text=True
@@ -712,7 +712,13 @@ def test_nbgraders_own_export_and_formgrader_show_the_scores(db: str, results: P
     (course / "source" / "ex03").mkdir(parents=True)
 
     export = subprocess.run(
-        [BIN / "nbgrader", "export", f"--db={db}", "--to=grades.csv", "--exporter=grader.autograde.ExportVerdicts"],
+        [
+            BIN / "nbgrader",
+            "export",
+            f"--db={db}",
+            "--to=grades.csv",
+            "--exporter=grader.notebooks.autograde.ExportVerdicts",
+        ],
         capture_output=True,
         text=True,
         cwd=course,

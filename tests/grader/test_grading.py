@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from grader import grading
 from grader.errors import GraderError
-from grader.grading import Start
-from grader.report import Check, Isolation, Outcome
+from grader.grading import one as grading
+from grader.grading.one import Start
+from grader.report.model import Check, Isolation, Outcome
 from gradings import CHECKS, EXERCISE, SLUG, Tiny, tiny_course
 
 LOOP = "            for fd, _ in epoll.poll():\n"
@@ -549,7 +549,8 @@ def test_a_judge_that_never_starts_is_no_verdict(monkeypatch: pytest.MonkeyPatch
 JUDGE_WITH_A_GRANDCHILD = """
 import subprocess, sys
 import psutil
-from grader import grading, kernel
+from grader.grading import one as grading
+from grader.box import kernel
 
 kernel.adopt_orphans()
 child = "import subprocess; subprocess.run(['sleep', '600'], start_new_session=True)"
@@ -581,7 +582,8 @@ NEGLECTS = "import os, signal; os.fork() or os._exit(0); print('neglects', flush
 LEAVES_A_ZOMBIE = f"""
 import subprocess, sys
 import psutil
-from grader import grading, kernel
+from grader.grading import one as grading
+from grader.box import kernel
 
 kernel.adopt_orphans()
 judge = subprocess.Popen(["sh", "-c", "$0 -c \\"$1\\" & wait", sys.executable, {NEGLECTS!r}], stdout=subprocess.PIPE)

@@ -17,14 +17,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader import harness, program, sandbox, vitals
-from grader.course import Budget, Text
+from grader.box import box as sandbox
+from grader.box.box import Wall
+from grader.checks import program
+from grader.checks import submission as harness
+from grader.checks.program import last_lines, problem
+from grader.checks.shapes import Plain
+from grader.checks.submission import Budgets, Count, Server, quiet_for, source_of
+from grader.course.load import Budget, Text
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, ForbiddenUse
-from grader.harness import Budgets, Count, Server, quiet_for, source_of
-from grader.program import last_lines, problem
-from grader.sandbox import Wall
-from grader.shapes import Plain
+from grader.measure import vitals
 from handing_in import TINY, failure_of, handed_in
 
 Judged = Callable[..., Any]

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from grader import inside
-from grader.inside import Channel
+from grader.box import inside
+from grader.box.inside import Channel
 
 PATIENCE_S = 60.0
 INSIDE = str(Path(inside.__file__))
@@ -370,7 +370,7 @@ def landlocked(writable: str, elsewhere: str, abstract: str, judge_pid: int) -> 
     import socket
     from pathlib import Path
 
-    from grader import inside
+    from grader.box import inside
 
     def refused(act: Callable[[], object]) -> str:
         try:

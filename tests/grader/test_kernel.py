@@ -20,7 +20,7 @@ PATIENCE_S = 120.0
 
 def program(act: Callable[..., Any]) -> str:
     """Python that prints, as JSON, what `act` gives; `kernel` and `os` are there for it."""
-    head = "from __future__ import annotations\nimport json, os, sys\nfrom grader import kernel\n"
+    head = "from __future__ import annotations\nimport json, os, sys\nfrom grader.box import kernel\n"
     return (
         f"{head}\n{inspect.getsource(act)}\nprint(json.dumps({act.__name__}(*json.loads(sys.argv[1]))), flush=True)\n"
     )
@@ -46,7 +46,7 @@ def parent_of_one_that_waits(tied: bool) -> int:
     """Fork a child that waits for ever, holding this process's output; print its pid."""
     import signal
 
-    from grader import kernel
+    from grader.box import kernel
 
     me = os.getpid()
     reading, writing = os.pipe()
@@ -86,7 +86,7 @@ def test_a_child_that_was_not_told_lives_on() -> None:
 
 
 def tie_to(parent_pid: int) -> str:
-    from grader import kernel
+    from grader.box import kernel
 
     kernel.die_with_parent(parent_pid)
     return "alive"
@@ -104,7 +104,7 @@ def test_who_comes_too_late_for_its_parent_ends_at_once() -> None:
 
 def parent_of_an_orphan(adopt: bool) -> list[int]:
     """This process, and who the parent of its grandchild is once the child is gone."""
-    from grader import kernel
+    from grader.box import kernel
 
     if adopt:
         kernel.adopt_orphans()
@@ -136,7 +136,7 @@ def enter(port: int) -> dict[str, Any]:
     """What enter_private_network says, and what can be reached then."""
     import socket
 
-    from grader import kernel
+    from grader.box import kernel
 
     def reach(address: tuple[str, int]) -> str:
         try:
@@ -198,7 +198,7 @@ def show(source: str, below: str) -> dict[str, Any]:
     import subprocess
     from pathlib import Path
 
-    from grader import kernel
+    from grader.box import kernel
 
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as outsider:  # it stays in the mounts of before
         (place,) = kernel.show_read_only([Path(source)], Path(below))
@@ -234,7 +234,7 @@ def test_a_folder_is_shown_read_only_and_to_nobody_else(private_network: None, t
 def refused_show(source: str, below: str) -> str:
     from pathlib import Path
 
-    from grader import kernel
+    from grader.box import kernel
 
     try:
         kernel.show_read_only([Path(source)], Path(below))

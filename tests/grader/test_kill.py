@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from grader.report import Graded, Isolation, Ungraded, from_json
+from grader.report.model import Graded, Isolation, Ungraded, from_json
 from gradings import COURSE, GRADE, descendants, environment, wait_until
 
 WORDS = ("ex03", "--course", str(COURSE), "--only", "basic", "--only", "budget")
@@ -26,7 +26,7 @@ WORDS = ("ex03", "--course", str(COURSE), "--only", "basic", "--only", "budget")
 NANNY = """
 import json, os, subprocess, sys, time
 import psutil
-from grader import kernel
+from grader.box import kernel
 
 def left():
     found = []
@@ -131,7 +131,7 @@ def _what(process: psutil.Process) -> str:
     if name == "bwrap":
         parent = process.parent()
         return "init" if parent is not None and Path([*parent.cmdline(), ""][0]).name == "bwrap" else "bwrap"
-    if "grader.judge" in words:
+    if "grader.judge.process" in words:
         return "judge"
     return "program" if any(word.endswith("/inside.py") for word in words) else name
 

@@ -19,14 +19,14 @@ import psutil
 import pytest
 
 from classroom import NUMBER, PROGRAMS, Classroom, Notebook, added, cell_id, cell_of, read, solved, text_of
-from grader.aside import grade_aside
-from grader.cells import solution_cell
-from grader.course import POINTS, Course, load_course
+from grader.course.load import POINTS, Course, load_course
+from grader.course.stubs import solution_lines, stub_of
 from grader.errors import CourseError, GraderError, KitError
-from grader.notebook import NoVerdict, verdict
+from grader.grading.child import grade_aside
+from grader.notebooks.cells import solution_cell
+from grader.notebooks.extension import NoVerdict, verdict
 from grader.publish import nbgrader
-from grader.report import Outcome
-from grader.stubs import solution_lines, stub_of
+from grader.report.model import Outcome
 from gradings import COURSE, EXERCISE, REFUSING, SLUG, SOLUTION, descendants, tiny_course, wait_until
 
 FORGED: dict[str, Any] = {
@@ -416,7 +416,7 @@ def test_an_instructors_own_cells_wait_for_the_instructor(
     from nbconvert.exporters.exporter import ResourcesDict
     from traitlets.config import Config
 
-    from grader.autograde import GradeInBox, TakeSolutions
+    from grader.notebooks.autograde import GradeInBox, TakeSolutions
 
     room = Classroom(shutil.copytree(published.root, tmp_path / "nb"), published.tiny)
     released = room.released()
@@ -458,7 +458,7 @@ def test_what_is_missing_in_the_courses_folder_is_told(
 def test_where_the_kit_is_missing_nbgrader_stops_and_runs_no_cell(graded: Classroom, tmp_path: Path) -> None:
     room = Classroom(shutil.copytree(graded.root, tmp_path / "nb"), graded.tiny)
     settings = room.root / "nbgrader_config.py"
-    settings.write_text(settings.read_text().replace("grader.autograde.", "no_such_grader."))
+    settings.write_text(settings.read_text().replace("grader.notebooks.autograde.", "no_such_grader."))
     assert "No module named 'no_such_grader'" in room.type("autograde", NUMBER, "--force", code=1)
 
 
@@ -581,13 +581,15 @@ def test_a_notebook_without_its_course_says_so(tmp_path: Path, exercises: list[s
             shutil.copytree(root / kind / SLUG, root / kind / "ex91_tiny")
         listing = root / "course.yaml"
         listing.write_text(listing.read_text().replace("  - ex90_tiny", "  - ex90_tiny\n  - ex91_tiny"))
-    assert re.search(said, in_ipython(tmp_path, "%load_ext grader.notebook"))
+    assert re.search(said, in_ipython(tmp_path, "%load_ext grader.notebooks.extension"))
 
 
 def test_a_cell_that_cannot_be_written_says_so(published: Classroom, tmp_path: Path) -> None:
     shutil.copytree(published.root / "release" / NUMBER, tmp_path, dirs_exist_ok=True)
     (tmp_path / "course" / ".grade").write_text("in the way")
-    said = in_ipython(tmp_path, "%load_ext grader.notebook\nget_ipython().run_cell_magic('solution', 'tiny.py', '0')")
+    said = in_ipython(
+        tmp_path, "%load_ext grader.notebooks.extension\nget_ipython().run_cell_magic('solution', 'tiny.py', '0')"
+    )
     assert re.search(r"No verdict\. .*tiny\.py: cannot be written: .*\.grade", said)
 
 
@@ -603,7 +605,7 @@ def test_without_nbgraders_packages_the_line_to_type_is_told(tmp_path: Path) -> 
 import sys
 sys.modules["nbformat"] = None
 from pathlib import Path
-from grader.course import load_course
+from grader.course.load import load_course
 from grader.publish.nbgrader import tree
 course = load_course(Path(sys.argv[1]))
 tree(course, course.exercises)
@@ -660,7 +662,8 @@ def test_when_its_host_ends_a_grading_ends_and_leaves_nothing(
         tiny = tiny_course(folder)
         (folder / "tmp").mkdir(mode=0o755)
         code = (
-            "import sys; from grader.aside import grade_aside; grade_aside(sys.argv[1:], {'tiny.py': 'while True: 0'})"
+            "import sys; from grader.grading.child import grade_aside\n"
+            "grade_aside(sys.argv[1:], {'tiny.py': 'while True: 0'})"
         )
         command = [sys.executable, "-c", code, "ex90", "--course", str(tiny.root)]
         with subprocess.Popen(command, env={"TMPDIR": str(folder / "tmp")}, stderr=subprocess.DEVNULL) as host:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from grader.errors import GraderError, UsageError
-from grader.outputs import Target, require_writable
+from grader.report.output import Target, require_writable
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: Path) -> None:

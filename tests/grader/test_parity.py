@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import grader
-from grader import parity
-from grader.kit import kit_version
-from grader.report import Graded, Isolation, Machine, Outcome, Ungraded, to_json
+from grader.report import compare as parity
+from grader.report.model import Graded, Isolation, Machine, Outcome, Ungraded, to_json
+from grader.versions import kit_version
 from gradings import SLUG, Done, Tiny, environment, tiny_course
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -83,7 +83,7 @@ def test_an_edited_kit_is_seen_wherever_it_stands(tmp_path: Path) -> None:
     kit = shutil.copytree(Path(grader.__file__).parent, tmp_path / "grader", ignore=shutil.ignore_patterns("*.pyc"))
 
     def version() -> str:
-        said = [sys.executable, "-c", "from grader.kit import kit_version; print(kit_version())"]
+        said = [sys.executable, "-c", "from grader.versions import kit_version; print(kit_version())"]
         environ = environment(PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
         return subprocess.run(
             said, capture_output=True, text=True, check=True, cwd=tmp_path, env=environ

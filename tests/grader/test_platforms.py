@@ -17,12 +17,13 @@ import jsonschema
 import pytest
 import yaml
 
-from grader.course import Course, Exercise, load_course
+from grader.course.load import Course, Exercise, load_course
 from grader.errors import CourseError, SubmissionError, UsageError
-from grader.outputs import Target
-from grader.publish import autolab, entry, gradescope, prairielearn
+from grader.grading import on_platform as entry
+from grader.publish import autolab, gradescope, prairielearn
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import File, Tree, tarred, text_file
+from grader.report.output import Target
 from gradings import SLUG, SOLUTION, TINY
 from platforms import HIDDEN_NUMBER, course_with_secrets, installed, leaked, on_platform, texts, unpacked
 

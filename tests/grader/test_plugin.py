@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import pytest
 
-from grader.course import load_course
+from grader.box.box import Wall
+from grader.course.load import load_course
 from grader.errors import CourseError
-from grader.plugin import JudgePlugin
-from grader.report import Check, Outcome
-from grader.sandbox import Wall
+from grader.judge.plugin import JudgePlugin
+from grader.report.model import Check, Outcome
 from gradings import TINY
 
 pytest_plugins = ["pytester"]
@@ -422,7 +422,7 @@ def test_what_a_check_has_not_compared_it_gives_no_points_for(judge: Judge) -> N
 def test_a_count_that_cannot_be_taken_is_unmeasured_and_not_a_pass(judge: Judge) -> None:
     judged = judge(
         """
-        from grader.harness import Count
+        from grader.checks.submission import Count
 
         def test_cannot_count(budget):
             budget.at_most("calls", Count(value=None))
@@ -537,7 +537,7 @@ def test_a_class_of_checks_is_the_authors_mistake(judge: Judge) -> None:
 
 LOST = """
     from grader.failures import Crashed
-    from grader.sandbox import Lost
+    from grader.box.box import Lost
 
     takes = []
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from grader.course import Check, Text, Watch, load_course
+from grader.box.box import Wall
+from grader.checks.policies import Policies
+from grader.course.load import Check, Text, Watch, load_course
 from grader.failures import ForbiddenUse
-from grader.policies import Policies
-from grader.report import Outcome
-from grader.sandbox import Wall
-from grader.strace import CLONE_CALLS, Call, Window
+from grader.measure.strace import CLONE_CALLS, Call, Window
+from grader.report.model import Outcome
 from handing_in import TINY, failure_of, handed_in
 
 Judged = Callable[..., Any]

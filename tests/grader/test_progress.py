@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from grader import progress
-from grader.progress import Attempt, Best
-from grader.report import Graded, Isolation, Outcome
+from grader.report import history as progress
+from grader.report.history import Attempt, Best
+from grader.report.model import Graded, Isolation, Outcome
 
 SAMPLES: dict[str, Any] = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
 NOON = datetime(2025, 9, 1, 12, tzinfo=UTC)
@@ -195,7 +195,8 @@ WRITER = """
 import resource, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from grader import progress, report
+from grader.report import history as progress
+from grader.report import model as report
 graded = report.from_json(sys.stdin.readline())
 root, times, largest_file = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
@@ -209,7 +210,7 @@ for _ in range(times):
 def writer(root: Path, *, times: int, largest_file: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
     """Another process, about to remember a result of 6 points as soon as it gets a line."""
     command = [sys.executable, "-c", WRITER, str(root), str(times), str(largest_file)]
-    source = Path(progress.__file__).parents[1]
+    source = Path(progress.__file__).parents[2]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=source)
     assert process.stdin
     assert process.stdout

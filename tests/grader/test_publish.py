@@ -21,12 +21,12 @@ import yaml
 
 import grader
 from canaries import CANARIES, put_canaries, wrappings
-from grader.course import load_course
+from grader.course.load import load_course
 from grader.errors import CourseError
-from grader.kit import kit_version
 from grader.publish import ABOUT, classroom, folder
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import File, text_file, write, zipped
+from grader.versions import kit_version
 from gradings import CHECKS, COURSE, HANDOUT, SLUG, SOLUTION, TINY, Tiny, environment, tiny_course
 
 PINNED = "an-instructor/servers-2026@" + "0123456789abcdef" * 2 + "01234567"
@@ -548,7 +548,7 @@ def test_a_push_is_graded_as_the_workflow_says_by_the_instructors_copy_alone(tmp
     # What a student may try in a copy of their own: easier checks, a kit that gives all points, a course without any.
     for path in (pushed / "tests" / one.slug).glob("*.py"):
         path.write_text("raise SystemExit(0)\n")
-    (pushed / "grader/cli.py").write_text("raise SystemExit(0)\n")
+    (pushed / "grader/commands/main.py").write_text("raise SystemExit(0)\n")
     (pushed / "course.yaml").write_text("no course\n")
     subprocess.run(["git", "init", "-q", str(pushed)], check=True)
     workspace.mkdir()

@@ -28,8 +28,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from grader.course import Exercise, load_course
-from grader.report import Graded, Outcome, Ungraded, from_json
+from grader.course.load import Exercise, load_course
+from grader.report.model import Graded, Outcome, Ungraded, from_json
 
 TEAM = Path(__file__).with_name("red_team")
 COURSE = Path(__file__).parents[2]
@@ -249,7 +249,7 @@ class Peaks:
             with suppress(psutil.Error):
                 for process in psutil.Process(self._pid).children(recursive=True):
                     with suppress(psutil.Error):
-                        if "grader.judge" in process.cmdline():
+                        if "grader.judge.process" in process.cmdline():
                             self.judge_bytes = max(self.judge_bytes, process.memory_info().rss)
 
     def _sizes(self) -> Iterator[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grader import filter as call_filter
+from grader.box import seccomp as call_filter
 from gradings import CHECKS, COURSE, REFUSING, SOLUTION, Tiny, environment, tiny_course
 
 

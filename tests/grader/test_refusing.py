@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from grader import filter as call_filter
-from grader.report import Isolation, from_json
+from grader.box import seccomp as call_filter
+from grader.report.model import Isolation, from_json
 from gradings import COURSE, REFUSING, SLUG, SOLUTION, TINY, Done, Tiny, run, tiny_course
 
 pytestmark = pytest.mark.skipif(

@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from grader import report
-from grader.report import UNCOUNTED, Check, Graded, Outcome, ScoredCheck, Ungraded
+from grader.report import model as report
+from grader.report.model import UNCOUNTED, Check, Graded, Outcome, ScoredCheck, Ungraded
 
 SAMPLES: dict[str, Any] = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
 REPORTS: dict[str, Graded | Ungraded] = SAMPLES["REPORTS"]

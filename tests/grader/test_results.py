@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from grader.errors import UsageError
-from grader.report import Machine, Ungraded, to_json
-from grader.results import read_results
+from grader.report.folder import read_results
+from grader.report.model import Machine, Ungraded, to_json
 
 
 def put(folder: Path, student: str, name: str, *, exercise: str = "ex03_epoll") -> Path:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.safetext import safe_text
+from grader.safe_text import safe_text
 
 # A busy machine is not a failure, and the folder that the tests start in may be read-only.
 PATIENT = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])

@@ -20,11 +20,12 @@ from typing import Any
 import psutil
 import pytest
 
-from grader import filter as call_filter
-from grader import inside, sandbox
-from grader import strace as tracer
+from grader.box import box as sandbox
+from grader.box import inside
+from grader.box import seccomp as call_filter
+from grader.box.box import Box, BoxEnded, Limits, Wall, build_wall
 from grader.errors import GraderError
-from grader.sandbox import Box, BoxEnded, Limits, Wall, build_wall
+from grader.measure import strace as tracer
 
 Judged = Callable[..., Any]
 

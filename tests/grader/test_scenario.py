@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on
 
-from grader import harness, program, sandbox, vitals
+from grader.box import box as sandbox
+from grader.box.box import Wall
+from grader.checks import program
+from grader.checks import submission as harness
+from grader.checks.submission import quiet_for
 from grader.failures import CheckFailed
-from grader.harness import quiet_for
-from grader.sandbox import Wall
-from grader.strace import CLONE_CALLS
+from grader.measure import vitals
+from grader.measure.strace import CLONE_CALLS
 from handing_in import failure_of, handed_in
 
 Judged = Callable[..., Any]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from grader import scratch
-from grader.scratch import PREFIX, held_folder, sweep
+from grader.box import scratch
+from grader.box.scratch import PREFIX, held_folder, sweep
 
 OWNER = """
 import os, sys
 from pathlib import Path
-from grader.scratch import held_folder
+from grader.box.scratch import held_folder
 
 with held_folder(Path(sys.argv[1])) as folder:
     (folder / "inner").mkdir()

@@ -8,9 +8,9 @@ import pytest
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from grader.checks.shapes import Plain, fitting, fitting_question, is_loose
 from grader.errors import GraderError
 from grader.failures import Crashed
-from grader.shapes import Plain, fitting, fitting_question, is_loose
 
 if TYPE_CHECKING:
     from decimal import Decimal

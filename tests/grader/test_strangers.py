@@ -20,13 +20,15 @@ from typing import Any
 
 import pytest
 
-from grader import harness, program, shapes, strace
-from grader.budgets import Budgets
-from grader.course import Check, Exercise, load_course
+from grader.box.box import Box, Wall
+from grader.checks import program, shapes
+from grader.checks import submission as harness
+from grader.checks.budgets import Budgets
+from grader.checks.policies import Policies
+from grader.checks.submission import Run, Submission
+from grader.course.load import Check, Exercise, load_course
 from grader.failures import CheckFailed, Omitted, Unmeasured
-from grader.harness import Run, Submission
-from grader.policies import Policies
-from grader.sandbox import Box, Wall
+from grader.measure import strace
 from judged import imported
 
 COURSE = Path(__file__).parents[2]

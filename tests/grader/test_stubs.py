@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grader.course.stubs import solution_lines, stale_stub, stub_of
 from grader.errors import CourseError
-from grader.stubs import solution_lines, stale_stub, stub_of
 
 # Source and stub. The stubs were derived from nbgrader 0.9.5's rules and compared with what its ClearSolutions makes
 # of the same cell.

@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.errors import GraderError, SubmissionError
-from grader.submission import Submission, collect
+from grader.grading.handed_in import Submission, collect
 
 GOOD = b"def serve():\n    return 1\n"
 NOBODY = 65534

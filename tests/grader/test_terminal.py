@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from grader import terminal
-from grader.report import Check, Graded, Isolation, Outcome, Ungraded
-from grader.terminal import OverviewRow
+from grader.report import terminal
+from grader.report.model import Check, Graded, Isolation, Outcome, Ungraded
+from grader.report.terminal import OverviewRow
 
 GOLDEN = Path(__file__).parent / "golden"
 SAMPLES: dict[str, Any] = runpy.run_path(str(GOLDEN / "regenerate.py"))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.course import load_course
-from grader.report import Graded, Outcome, from_json
+from grader.course.load import load_course
+from grader.report.model import Graded, Outcome, from_json
 from gradings import run
 
 COURSE = Path(__file__).parents[2]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from grader import vitals
 from grader.failures import Unmeasured
-from grader.vitals import Gone
+from grader.measure import vitals
+from grader.measure.vitals import Gone
 
 PATIENCE_S = 120.0
 EVERY_LOOK: list[Callable[[int], object]] = [

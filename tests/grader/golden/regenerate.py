@@ -11,8 +11,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from grader import parity, report, terminal
-from grader.report import UNCOUNTED, Check, Graded, Isolation, Machine, Measurement, Outcome, ScoredCheck, Ungraded
+from grader.report import compare as parity
+from grader.report import model as report
+from grader.report import terminal
+from grader.report.model import (
+    UNCOUNTED,
+    Check,
+    Graded,
+    Isolation,
+    Machine,
+    Measurement,
+    Outcome,
+    ScoredCheck,
+    Ungraded,
+)
 
 GOLDEN = Path(__file__).parent
 SCHEMA = Path(report.__file__).with_name("schemas") / "report-1.json"

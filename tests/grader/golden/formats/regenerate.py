@@ -10,9 +10,9 @@ import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
-from grader.formats import FORMATS, Context, render, render_class
-from grader.report import Graded, Outcome, Ungraded
-from grader.results import Result
+from grader.report.folder import Result
+from grader.report.formats import FORMATS, Context, render, render_class
+from grader.report.model import Graded, Outcome, Ungraded
 
 HERE = Path(__file__).parent
 SAMPLES = runpy.run_path(str(HERE.parent / "regenerate.py"), run_name="samples")

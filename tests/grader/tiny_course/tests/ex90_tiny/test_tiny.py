@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from random import Random
 from types import ModuleType
 
-from grader.harness import Budgets, Count, Submission
-from grader.shapes import Plain
+from grader.checks.shapes import Plain
+from grader.checks.submission import Budgets, Count, Submission
 
 
 def shout(line: bytes) -> bytes:

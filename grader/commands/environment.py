@@ -1,0 +1,54 @@
+"""Where a command meets the machine that it was typed on: the environment, the terminal, the folder of the course.
+The only place that reads the environment.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from grader.course.load import Course
+
+
+def course_at(folder: Path | None, *, only: str | None = None) -> "Course":
+    """The course that `folder` (the current one, when None) stands in; `only` as for `load_course`."""
+    from grader.course.load import find_course_root, load_course
+
+    return load_course(find_course_root((folder or Path.cwd()).absolute()), only=only)
+
+
+def search_path() -> str:
+    """Where programs are looked for."""
+    from grader.doctor.examine import SYSTEM_PATH
+
+    return os.environ.get("PATH", SYSTEM_PATH)
+
+
+def path_in_repository(path: Path) -> str | None:
+    """Where a file stands in its repository, as GitHub's annotations want it; None when it stands in none."""
+    path = path.absolute()
+    workspace = os.environ.get("GITHUB_WORKSPACE")
+    roots = [folder for folder in path.parents if (folder / ".git").exists()]  # the nearest: a checkout may lie deeper
+    roots += [Path(workspace)] if workspace else []
+    for root in roots:
+        for here, top in ((path, root), (path.resolve(), root.resolve())):
+            if here.is_relative_to(top):
+                return here.relative_to(top).as_posix()
+    return None
+
+
+@contextlib.contextmanager
+def make_console(*, to_stderr: bool = False) -> "Iterator[Console]":
+    """The screen, as wide and as colourful as the environment says."""
+    from grader.report import terminal
+
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    columns = os.environ.get("COLUMNS", "")
+    stream = sys.stderr if to_stderr else sys.stdout
+    width = int(columns) if columns.isdecimal() else None
+    yield terminal.make_console(stream, colour=False if plain else None, width=width)

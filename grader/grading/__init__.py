@@ -1,0 +1,1 @@
+"""One grading, seen from outside the judge."""

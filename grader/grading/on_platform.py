@@ -1,0 +1,208 @@
+"""What a platform's entry point runs, on the platform, once for each submission: it finds the files that were handed
+in, types `grade`, and leaves an answer that the platform can read, however that ended. Knows what each platform makes
+of an answer without a score; knows nothing of how a report becomes one (`grader.report.formats`).
+
+Two endings have no report. A submission that is refused is the student's to mend, and says how. Anything else that
+broke is not the student's, and must not be read as a zero:
+
+* Gradescope calls a run without any score a failed autograder, and tells the instructor (docs/specs.md and
+  docs/submission_metadata.md of gradescope/autograder_samples, `autograder_error`).
+* PrairieLearn takes `gradable: false` without a score for no attempt at all (docs/externalGrading.md), if the container
+  ended with 0 (apps/prairielearn/src/lib/externalGraderLocal.ts of PrairieLearn/PrairieLearn).
+* Autolab makes a zero of a last line that it cannot read, and keeps a score that is null as no score (saveAutograde in
+  app/helpers/assessment_autograde_core.rb of autolab/Autolab). Its parser writes quotes around each word before a
+  colon, inside of texts too, so the line holds no text.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from grader.course.load import Exercise, load_course
+from grader.errors import NO_VERDICT, PASSED, SOMETHING_FAILED, CourseError, KitError, SubmissionError
+from grader.grading.handed_in import collect
+from grader.report.output import STDOUT, Target
+from grader.safe_text import safe_text
+
+PLATFORMS = ("gradescope", "prairielearn", "autolab")
+
+_WITH_REPORT = (PASSED, SOMETHING_FAILED, NO_VERDICT)  # exit codes of `grade`
+_DEEPEST = 4  # folders below the top: a repository in a folder has exercises/ex03_epoll/ in the third
+_MOST_ENTRIES = 5_000  # a virtual environment, handed in by mistake, has more, and nothing that is wanted
+_PATIENCE_S = 30.0  # for `grade` to end in an orderly way when it is told to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One submission on one platform.
+
+    Attributes:
+        course: a folder with a course of one exercise.
+        deadline_s: when the grading is given up; sooner than the platform would end it, because that is a zero.
+        options: for `grade`.
+    """
+
+    platform: str
+    course: Path
+    handed_in: Path
+    output: Target
+    deadline_s: float
+    options: Sequence[str]
+
+
+def run(job: Job) -> None:
+    """Grade, and leave the answer."""
+    if not job.output.is_stdout:  # for whoever kills us
+        job.output.write(_no_verdict(job, "The grading was ended from outside, or the machine went down."))
+    try:
+        answer = _answer(job)
+    except SubmissionError as error:
+        answer = _refused(job, str(error))
+    except (KitError, OSError) as error:
+        answer = _no_verdict(job, str(error))
+    job.output.write(answer)
+
+
+def _answer(job: Job) -> str:
+    exercises = load_course(job.course).exercises
+    if len(exercises) != 1:
+        raise CourseError(f"{job.course}: {len(exercises)} exercises, where a platform grades one. Publish again.")
+    source = find(job.handed_in, exercises[0])
+    with tempfile.TemporaryDirectory() as name:
+        # What is refused here would be refused by `grade` too, with the exit code that a mistake in the course has.
+        collect(source, exercises[0].submit, Path(name, "clean"), file_kb=exercises[0].limits.file_kb)
+        report = Path(name, "answer")
+        command = [sys.executable, "-I", "-m", "grader", "exercise", exercises[0].slug, "--course", str(job.course)]
+        command += ["--submission", str(source), "--format", job.platform, "--output", str(report), *job.options]
+        code, said = _type(command, job.deadline_s, to_screen=not job.output.is_stdout)
+        if code in _WITH_REPORT and report.is_file() and report.stat().st_size:
+            return report.read_text(encoding="utf-8")
+        return _no_verdict(job, said)
+
+
+def _type(command: Sequence[str], deadline_s: float, *, to_screen: bool) -> tuple[int | None, str]:
+    """The exit code, and what was said on standard error; None and why when it did not end in time."""
+    screen = None if to_screen else subprocess.DEVNULL
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=screen, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+    ) as process:
+        try:
+            said = process.communicate(timeout=deadline_s)[1]
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            try:
+                process.communicate(timeout=_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            return None, f"The grading had not ended after {deadline_s:g} s. Allow more time, or more processors."
+    if to_screen:
+        sys.stderr.write(said)
+    return process.returncode, said.strip() or f"`grade` ended with exit code {process.returncode} and no report."
+
+
+# --- what was handed in -------------------------------------------------------------------------------------------
+
+
+def find(handed_in: Path, exercise: Exercise) -> Path:
+    """What `grade` is to be given of what was handed in: a file, a zip, or the folder that holds the wanted files: the
+    top, `exercises/<slug>/` of a repository, else the one that is least deep. Links are not followed.
+
+    Raises:
+        SubmissionError: several folders may be meant.
+    """
+    if not handed_in.is_dir():
+        return handed_in
+    holders = [folder for folder, files in _folders(handed_in) if files.intersection(exercise.submit)]
+    if not holders:
+        zips = [path for path in sorted(handed_in.iterdir()) if path.suffix.lower() == ".zip"]
+        return zips[0] if len(zips) == 1 else handed_in
+    if handed_in in holders:
+        return handed_in
+    holders = [folder for folder in holders if folder.parts[-2:] == ("exercises", exercise.slug)] or holders
+    nearest = [folder for folder in holders if len(folder.parts) == len(holders[0].parts)]
+    if len(nearest) > 1:
+        places = ", ".join(sorted(str(folder.relative_to(handed_in)) for folder in nearest))
+        raise SubmissionError(f"Wanted files are in several folders: {places}. Hand in one of them.")
+    return nearest[0]
+
+
+def _folders(top: Path) -> Iterator[tuple[Path, frozenset[str]]]:
+    """The folders below `top` and the names of what is no folder in each, the least deep first."""
+    waiting, left = deque([top]), _MOST_ENTRIES
+    while waiting and left > 0:
+        folder = waiting.popleft()
+        with os.scandir(folder) as found:
+            entries = sorted(islice(found, left), key=lambda entry: entry.name)
+        left -= len(entries)
+        yield folder, frozenset(one.name for one in entries if not one.is_dir(follow_symlinks=False))
+        if len(folder.parts) - len(top.parts) < _DEEPEST:
+            inner = (one for one in entries if one.is_dir(follow_symlinks=False))
+            waiting.extend(folder / one.name for one in inner if not one.name.startswith((".", "__MACOSX")))
+
+
+# --- answers without a report -------------------------------------------------------------------------------------
+
+
+def _refused(job: Job, why: str) -> str:
+    return _said(job, f"Not graded: {safe_text(why, max_line=1_000)}\nMend that, then hand in again.", score=0)
+
+
+def _no_verdict(job: Job, why: str) -> str:
+    said = (
+        f"There is no verdict, and this is no zero: {safe_text(why, max_line=1_000)}\n"
+        "It is not the submission's fault. Tell your instructor, who mends it and grades again."
+    )
+    return _said(job, said, score=None)
+
+
+def _said(job: Job, said: str, *, score: int | None) -> str:
+    """The platform's form. PrairieLearn has one for both: no attempt was made."""
+    if job.platform == "autolab":
+        return f"{said}\n{_autolab_scores(job, score)}"
+    answer: dict[str, object] = {"output": said, "output_format": "text"}
+    if job.platform == "prairielearn":
+        answer = {"gradable": False, "format_errors": [said], "message": said}
+    elif score is not None:
+        answer["score"] = score
+    return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
+
+
+def _autolab_scores(job: Job, score: int | None) -> str:
+    """The last line. Its one problem is the exercise, by the name of the folder that it was published in."""
+    exercises = sorted(path.name for path in (job.course / "exercises").iterdir())
+    return json.dumps({"scores": dict.fromkeys(exercises, score)}) + "\n"
+
+
+@click.command()
+@click.argument("platform", type=click.Choice(PLATFORMS))
+@click.argument("options", nargs=-1)
+@click.option("--course", type=click.Path(path_type=Path), required=True, help="A course of one exercise.")
+@click.option("--submission", type=click.Path(path_type=Path), required=True, help="What was handed in.")
+@click.option("--output", default=STDOUT, metavar="FILE", help="The platform's file; - is standard output.")
+@click.option("--deadline", type=float, required=True, metavar="SECONDS", help="When to give up.")
+def main(
+    *, platform: str, options: Sequence[str], course: Path, submission: Path, output: str, deadline: float
+) -> None:
+    """Grade what was handed in on a platform; what stands behind -- is for `grade`."""
+    job = Job(
+        platform=platform,
+        course=course.absolute(),
+        handed_in=submission.absolute(),
+        output=Target(output),
+        deadline_s=deadline,
+        options=options,
+    )
+    run(job)
+
+
+if __name__ == "__main__":
+    main()

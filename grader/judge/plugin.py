@@ -1,0 +1,279 @@
+"""pytest in the judge: fixtures for checks, deadlines, needs, and how an exception becomes an outcome.
+
+Knows pytest and pytest-timeout. Reports each check as one event the moment it ends; says nothing about points earned.
+It fails closed: a check that raises what no check should raise breaks the grading, and nobody gets a zero.
+"""
+
+import random
+import signal
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from pytest_timeout import Settings  # type: ignore[import-untyped]  # it ships no types
+
+from grader.box.box import Lost, Wall
+from grader.checks.policies import Policies
+from grader.checks.submission import Budgets, Submission
+from grader.course.load import Check as CheckRule
+from grader.course.load import Exercise
+from grader.errors import GraderError
+from grader.failures import CheckFailed, Crashed, DeadlineReached, ForbiddenUse, Omitted, Unmeasured
+from grader.report.model import Check, Outcome
+from grader.safe_text import safe_text
+
+_BLOCKING = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN, Outcome.NOT_RUN)
+_EVIDENCE_LINES = 8
+_AUTHORS_LINE = 1_000  # characters of what is expected, which is a paragraph of the exercise's author
+
+
+@dataclass(kw_only=True, eq=False)
+class JudgePlugin:
+    """One grading of one submission. Hooks are called by pytest; `emit` takes each event as a mapping for JSON."""
+
+    exercise: Exercise
+    wall: Wall
+    strace: str | None
+    untraceable: str
+    seed: int
+    chosen_sizes: Mapping[str, int]
+    wanted: tuple[str, ...]
+    language: str
+    keep: Path | None
+    emit: Callable[[Mapping[str, Any]], None]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    broken: str = ""  # why there is no verdict
+    _policies: Policies = field(init=False)
+    _machine: dict[object, Any] = field(default_factory=dict)
+    _budgets: dict[str, Budgets] = field(default_factory=dict)
+    _calls: dict[str, pytest.CallInfo[None]] = field(default_factory=dict)
+    _durations_s: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._policies = Policies(exercise=self.exercise, language=self.language)
+
+    # --- what runs
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """The checks that are wanted, in the order of exercise.yaml, each with its deadline."""
+        found = {check_name(item): item for item in items}
+        rules = [rule for rule in self.exercise.checks if rule.name in self.wanted]
+        missing = [rule.name for rule in rules if rule.name not in found]
+        if missing:
+            raise GraderError(f"pytest did not collect the checks {', '.join(missing)} of {self.exercise.slug}.")
+        items[:] = [found[rule.name] for rule in rules]
+        for item, rule in zip(items, rules, strict=True):
+            item.add_marker(pytest.mark.timeout(self.exercise.deadline_s(rule)))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            raise GraderError(f"A check file of {self.exercise.slug} cannot be loaded:\n{report.longreprtext}")
+
+    def _rule(self, item: pytest.Item) -> CheckRule:
+        return self.exercise.check(check_name(item))
+
+    # --- what a check gets
+
+    @pytest.fixture
+    def budget(self, request: pytest.FixtureRequest) -> Budgets:
+        """The check's budgets: `at_most(name, value)`."""
+        rule = self._rule(request.node)
+        budgets = Budgets(rules=rule.budgets, language=self.language)
+        self._budgets[rule.name] = budgets
+        return budgets
+
+    @pytest.fixture
+    def submission(self, request: pytest.FixtureRequest) -> Submission:
+        """What was handed in: `serve(handler)` or `run(scenario)`."""
+        rule = self._rule(request.node)
+        return Submission(
+            exercise=self.exercise,
+            wall=self.wall,
+            strace=self.strace,
+            untraceable=self.untraceable,
+            rng=random.Random(f"{self.seed}/{rule.name}"),
+            policies=self._policies,
+            machine=self._machine,
+            keep=self.keep,
+            label=rule.name,
+            on_box=lambda pid: self.emit({"event": "box", "pid": pid}),
+        )
+
+    @pytest.fixture
+    def sizes(self) -> Mapping[str, int]:
+        """The sizes of `exercise.yaml`, or the hidden ones."""
+        return self.chosen_sizes
+
+    @pytest.fixture
+    def rng(self, request: pytest.FixtureRequest) -> random.Random:
+        """Random numbers of this check, from the run's seed."""
+        return random.Random(f"{self.seed}/{check_name(request.node)}/inputs")
+
+    # --- how it runs
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        rule = self._rule(item)
+        self.emit({"event": "started", "check": rule.name, "deadline_s": self.exercise.deadline_s(rule)})
+        unmet = [need for need in rule.needs if self.outcomes.get(need) in _BLOCKING]
+        if unmet:
+            raise _NotRun(f"needs {', '.join(unmet)}")
+        omitted = [need for need in rule.needs if self.outcomes.get(need) is Outcome.OMITTED]
+        if omitted:
+            raise Omitted(f"Optional, as is {', '.join(omitted)}.")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
+        """Run a check, and look whether its boxes kept to what holds in all of them."""
+        self._take(pyfuncitem)
+        self._policies.require(self._rule(pyfuncitem), self.outcomes)
+        return True
+
+    def _take(self, pyfuncitem: pytest.Function) -> None:
+        """Run a check; once more when one of its boxes was killed, for then it says nothing about a submission."""
+        submission = pyfuncitem.funcargs.get("submission")
+        arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+        try:
+            pyfuncitem.obj(**arguments)
+        except Exception as error:
+            if not isinstance(submission, Submission) or submission.lost is Lost.NO:
+                raise
+            first = error
+        else:
+            return
+        submission.lost = Lost.NO
+        try:
+            pyfuncitem.obj(**arguments)
+        except Exception as error:
+            if submission.lost is Lost.OUTSIDE:
+                raise GraderError(
+                    "strace or bwrap was killed from outside, twice. Is the machine out of memory?"
+                ) from first
+            raise error from first
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        name = check_name(item)
+        self._durations_s[name] = self._durations_s.get(name, 0.0) + call.duration
+        if call.excinfo is not None and name not in self._calls:
+            self._calls[name] = call
+        if call.when == "teardown":
+            self._finish(item)
+        return report
+
+    def _finish(self, item: pytest.Item) -> None:
+        rule = self._rule(item)
+        call = self._calls.get(rule.name)
+        budgets = self._budgets.get(rule.name)
+        error = call.excinfo.value if call is not None and call.excinfo is not None else None
+        outcome = outcome_of(error, rule.name)
+        if outcome is Outcome.PASSED and (why := self._not_measured(rule, budgets)):
+            outcome, error = Outcome.UNMEASURED, Unmeasured(why)
+        self.outcomes[rule.name] = outcome
+        check = Check(
+            name=rule.name,
+            title=rule.title.in_(self.language),
+            points=rule.points,
+            outcome=outcome,
+            message="" if error is None else message_of(error, rule, self.language),
+            duration_s=round(self._durations_s[rule.name], 3),
+            measurements=tuple(budgets.measurements) if budgets is not None else (),
+        )
+        self.emit({"event": "check", "check": check.model_dump(mode="json")})
+
+    def _not_measured(self, rule: CheckRule, budgets: Budgets | None) -> str:
+        """Why a check that found nothing wrong has not looked at everything that its points are for; else nothing."""
+        known = {} if budgets is None else {one.name: one.value for one in budgets.measurements}
+        if (rule.watches and self.strace is None) or None in known.values():
+            return self.untraceable
+        if missing := [one.name for one in rule.budgets if one.name not in known]:
+            return f"The check has compared nothing with {', '.join(missing)}."
+        unknown = [need for need in rule.needs if self.outcomes.get(need) is Outcome.UNMEASURED]
+        return f"Needs {', '.join(unknown)}, which this machine cannot measure." if unknown else ""
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """What a hook raises ends the session; pytest would only print it."""
+        error = excinfo.value
+        self.broken = str(error) if isinstance(error, GraderError) else f"pytest broke: {excinfo.exconly()}"
+
+    # --- deadlines
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Settings) -> bool:
+        """pytest-timeout's clock with our own bell, so that a deadline is an outcome of its own."""
+
+        def ring(_number: int, _frame: FrameType | None) -> None:
+            raise DeadlineReached(f"{settings.timeout:.0f}")
+
+        signal.signal(signal.SIGALRM, ring)
+        signal.setitimer(signal.ITIMER_REAL, settings.timeout)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_timeout_cancel_timer(self, item: pytest.Item) -> bool:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return True
+
+
+class _NotRun(Exception):
+    """What a check needs did not pass."""
+
+
+def check_name(item: pytest.Item) -> str:
+    return item.name.removeprefix("test_")
+
+
+def outcome_of(error: BaseException | None, name: str) -> Outcome:
+    """Whose fault is it, and which?
+
+    Raises:
+        GraderError: not the student's: a check, the kit or the machine broke.
+    """
+    match error:
+        case None:
+            return Outcome.PASSED
+        case _NotRun():
+            return Outcome.NOT_RUN
+        case Unmeasured():
+            return Outcome.UNMEASURED
+        case Omitted():
+            return Outcome.OMITTED
+        case DeadlineReached():
+            return Outcome.TIMED_OUT
+        case ForbiddenUse():
+            return Outcome.FORBIDDEN
+        case Crashed():
+            return Outcome.CRASHED
+        case CheckFailed() | AssertionError():
+            return Outcome.FAILED
+        case GraderError():
+            raise error
+        case _:
+            raise GraderError(f"The check {name} itself broke: {type(error).__name__}: {error}") from error
+
+
+def message_of(error: BaseException, rule: CheckRule, language: str) -> str:
+    """Expected, seen, what to try; then the evidence. Text from a stranger's program is made safe to print."""
+    hint = rule.hint.in_(language)
+    match error:
+        case _NotRun() | Unmeasured() | Omitted():
+            return safe_text(str(error))
+        case CheckFailed(expected=expected, seen=seen, evidence=evidence):
+            proof = [f"  | {safe_text(line, max_chars=200)}" for line in evidence[:_EVIDENCE_LINES]]
+        case DeadlineReached():
+            expected, seen, proof = "the check to end", f"no end after {error} seconds", []
+        case _:
+            expected, seen, proof = rule.title.in_(language), str(error).strip() or "an assertion failed", []
+    parts = [
+        f"expected: {safe_text(expected, max_line=_AUTHORS_LINE)}",
+        f"seen: {safe_text(seen)}",
+        f"try: {hint}",
+        *proof,
+    ]
+    return "\n".join(parts)

@@ -1,0 +1,243 @@
+"""nbgrader's autograding without running a cell: preprocessors that `nbgrader_config.py` names, and an export.
+
+Knows nbgrader's converters, their notebooks and its gradebook. A submitted notebook is data: of all that is in it only
+the text of the cells that the release marks as solutions is taken, and put into the instructor's released notebook.
+What a student adds, deletes, copies or changes elsewhere is not looked at. Nothing becomes points but a passed check in
+a report with a score; where there is none, the cell waits for a person. nbgrader 0.9 by itself reads an error output as
+a zero, and no output as all points (`determine_grade` in its `utils.py`): here neither is a score.
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.exporters.exporter import ResourcesDict
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.plugins import CsvExportPlugin
+from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from nbgrader.utils import is_grade, is_solution
+from traitlets import Unicode
+
+from grader.course.load import Exercise, load_course
+from grader.errors import CourseError, KitError, SubmissionError
+from grader.grading.child import grade_aside
+from grader.notebooks.cells import COURSE, MAGIC, check_of, first_line
+from grader.notebooks.extension import NoVerdict, verdict, words
+from grader.report.model import Graded, Outcome, Ungraded
+
+_Processed = tuple[NotebookNode, ResourcesDict]
+_MISTAKE = "tracegrade_mistake"  # in the metadata of a solution cell, which are the release's and not the student's
+_HELD = (
+    "No verdict: this notebook could not be graded, or not all of it. That is no zero. "
+    "The reason stands below the cells that have no points yet."
+)
+
+
+class TakeSolutions(NbGraderPreprocessor):
+    """The released notebook, with what the student wrote in the cells that are theirs."""
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> _Processed:
+        names = resources["nbgrader"]
+        folder = CourseDirectory(parent=self)
+        file = Path(
+            folder.format_path(folder.release_directory, ".", names["assignment"]), f"{names['notebook']}.ipynb"
+        )
+        try:
+            released = nbformat.read(file, as_version=4)
+        except OSError as error:
+            command = f"nbgrader generate_assignment {names['assignment']}"
+            raise CourseError(f"{file}: what was released is not there. Type `{command}`.") from error
+        for cell in released.cells:
+            if is_solution(cell):
+                self._take(cell, _texts(nb, cell.metadata.nbgrader.grade_id))
+        return released, resources
+
+    def _take(self, cell: NotebookNode, texts: list[str]) -> None:
+        expected = cell.source.partition("\n")[0]
+        if texts:  # JSON can hold half of a surrogate pair, and no file can
+            cell.source = texts[-1].encode("utf-8", "backslashreplace").decode()
+        if not expected.startswith(MAGIC):
+            return  # an instructor's own question, which a person grades
+        mistake = ""
+        if not texts:
+            mistake = f"the cell that begins with `{expected}` is not in the notebook"
+        elif len(set(texts)) > 1:
+            mistake = f"the cell that begins with `{expected}` is there {len(texts)} times, with different text"
+        elif _first_and_rest(cell.source)[0] != expected:
+            mistake = f"the solution's cell does not begin with `{expected}`"
+        elif cell.source != texts[-1]:
+            mistake = f"the cell that begins with `{expected}` holds characters that are not UTF-8"
+        if mistake:
+            cell.metadata[_MISTAKE] = mistake
+
+
+def _texts(nb: NotebookNode, grade_id: str) -> list[str]:
+    """What stands in the cells of that id. A submitted notebook may be of any shape."""
+    found = []
+    for cell in nb.cells:
+        match cell:
+            case {"metadata": {"nbgrader": {"grade_id": str(name)}}, "source": str(source)} if name == grade_id:
+                found.append(source)
+    return found
+
+
+def _first_and_rest(source: str) -> tuple[str, str]:
+    """The cell's magic and its text, as IPython takes them: above the magic there may be blank lines."""
+    first, _, rest = re.sub(r"\A(?:[^\S\n]*\n)+", "", source).partition("\n")
+    return first.rstrip(), rest
+
+
+class GradeInBox(NbGraderPreprocessor):
+    """Where nbgrader would execute the notebook: one grading in the box, told in the outputs of the graded cells."""
+
+    course = Unicode(
+        "",
+        help="The folder of the course to grade by, with its hidden sizes: absolute, or from nbgrader's course folder. "
+        "Left empty: source/<assignment>/course, as it was published.",
+    ).tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> _Processed:
+        names = resources["nbgrader"]
+        try:
+            report = self._report(nb, names["assignment"])
+            refusal = "" if isinstance(report, Graded) else report.reason
+        except KitError as error:
+            report, refusal = None, str(error)
+        if refusal:
+            self.log.error("No verdict on %s of %s: %s", names["notebook"], names["student"], NoVerdict(refusal))
+        for cell in filter(_is_check, nb.cells):
+            try:
+                if report is None:
+                    raise NoVerdict(refusal)
+                cell.outputs = _told(report, cell)
+            except NoVerdict as error:
+                said = str(error)
+                cell.outputs = [_output("error", ename="NoVerdict", evalue=said, traceback=[f"No verdict. {said}"])]
+        return nb, resources
+
+    def _report(self, nb: NotebookNode, assignment: str) -> Graded | Ungraded:
+        published = self._published(assignment)
+        course = published.root
+        if self.course:
+            course = Path(CourseDirectory(parent=self).root, self.course)
+            if load_course(course, only=published.slug).exercises[0].digest != published.digest:
+                raise CourseError(
+                    f"{course} is not the course that was published: {published.slug} has other checks there. "
+                    "Take GradeInBox.course out of nbgrader_config.py, or publish again."
+                )
+        handed_in = _handed_in(nb)
+        if set(handed_in) != set(published.submit):
+            wanted = ", ".join(f"`{first_line(name)}`" for name in published.submit)
+            raise CourseError(f"The released notebook has not the cells that {published.slug} wants: {wanted}.")
+        return grade_aside([published.slug, "--course", str(course)], handed_in)
+
+    def _published(self, assignment: str) -> Exercise:
+        """The exercise in the instructor's own copy; what lies beside a submission is a student's."""
+        folder = CourseDirectory(parent=self)
+        course = load_course(Path(folder.format_path(folder.source_directory, ".", assignment), COURSE))
+        if len(course.exercises) != 1:
+            raise CourseError(f"{course.root}: a notebook's course has one exercise. Publish it again.")
+        return course.exercises[0]
+
+
+def _handed_in(nb: NotebookNode) -> Mapping[str, str]:
+    """The solution's text by file. The first lines are the release's: `TakeSolutions` has seen to it.
+
+    Raises:
+        SubmissionError: a cell is not as it was released.
+    """
+    files = {}
+    for cell in nb.cells:
+        if is_solution(cell) and (mistake := cell.metadata.get(_MISTAKE)):
+            raise SubmissionError(f"Nothing was graded: {mistake}. Mend the submitted notebook and grade it again.")
+        line, text = _first_and_rest(cell.source)
+        if is_solution(cell) and line.startswith(MAGIC):
+            files[line.removeprefix(MAGIC).strip()] = text if text.endswith("\n") else text + "\n"  # as IPython does
+    return files
+
+
+def _is_check(cell: NotebookNode) -> bool:
+    """Its points come from its outputs."""
+    return cell.cell_type == "code" and is_grade(cell) and not is_solution(cell)
+
+
+def _told(report: Graded | Ungraded, cell: NotebookNode) -> list[NotebookNode]:
+    name = check_of(cell.metadata.nbgrader.grade_id)
+    if name is None:
+        raise NoVerdict("This cell is none of the exercise's checks, and no cell is executed: grade it by hand.")
+    check = verdict(report, name)
+    points = float(cell.metadata.nbgrader.points) if check.outcome is Outcome.PASSED else 0.0
+    return [
+        _output("stream", name="stdout", text=words(check)),
+        _output("execute_result", data={"text/plain": repr(points)}, execution_count=None),
+    ]
+
+
+def _output(kind: str, **parts: Any) -> NotebookNode:
+    output: NotebookNode = nbformat.v4.new_output(kind, **parts)
+    return output
+
+
+def _held(cell: NotebookNode) -> bool:
+    """Nothing but the output of a verdict may become points."""
+    kinds = [output.output_type for output in cell.outputs]
+    return "error" in kinds or kinds.count("execute_result") != 1
+
+
+class SaveVerdicts(SaveAutoGrades):
+    """nbgrader's own, but a cell without a verdict gets no score, not even for a moment: it waits for a person."""
+
+    _holds = False
+
+    def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> _Processed:
+        self._holds = any(_held(cell) for cell in filter(_is_check, nb.cells))
+        nb, resources = super().preprocess(nb, resources)
+        return nb, resources
+
+    def preprocess_cell(self, cell: NotebookNode, resources: ResourcesDict, cell_index: int) -> _Processed:
+        if _is_check(cell) and _held(cell):
+            grade = self.gradebook.find_grade(*self._place(cell))
+            grade.auto_score, grade.needs_manual_grade = None, True
+            self.gradebook.db.commit()
+            return cell, resources
+        cell, resources = super().preprocess_cell(cell, resources, cell_index)
+        if self._holds and is_solution(cell):
+            self.gradebook.find_comment(*self._place(cell)).auto_comment = _HELD
+            self.gradebook.db.commit()
+        return cell, resources
+
+    def _place(self, cell: NotebookNode) -> tuple[Any, ...]:
+        return cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id, self.student_id
+
+
+class ExportVerdicts(CsvExportPlugin):
+    """nbgrader's own table, but a score that still waits for a person is left empty: there it would read as a zero."""
+
+    to: str  # nbgrader's setting
+
+    def export(self, gradebook: Gradebook) -> None:
+        file = Path(self.to or "grades.csv")
+        with tempfile.TemporaryDirectory() as folder:  # a table with zeros in it is nowhere, not even for a moment
+            self.to = str(Path(folder, file.name))
+            super().export(gradebook)
+            head, *rows = Path(self.to).read_text().splitlines()
+        self.log.info("The grades are in %s", file)
+        file.write_text("".join(f"{row}\n" for row in (head, *(self._told(gradebook, head, row) for row in rows))))
+
+    def _told(self, gradebook: Gradebook, head: str, row: str) -> str:
+        columns, cells = head.split(","), row.split(",")
+        student = columns.index("student_id")
+        try:
+            submission = gradebook.find_submission(cells[0], cells[student])
+        except MissingEntry:
+            return row
+        if submission.needs_manual_grade:
+            self.log.warning("%s has no whole score of %s yet: it is left empty", cells[student], cells[0])
+            for name in ("raw_score", "score"):  # counted from the end: nbgrader quotes no name that has a comma
+                cells[columns.index(name) - len(columns)] = ""
+        return ",".join(cells)

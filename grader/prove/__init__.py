@@ -1,0 +1,1 @@
+"""The course proves itself."""

@@ -1,0 +1,1 @@
+"""What one grading found, and all that is made of it."""

@@ -1,0 +1,64 @@
+"""A folder of reports, as whoever grades a class keeps it: RESULTS/<student>/<anything>.json, one report a file. Knows
+where they lie and whose they are; knows nothing of what is done with them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.errors import UsageError
+from grader.report.model import Graded, Ungraded, from_json
+from grader.safe_text import safe_text
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One student's report on one exercise."""
+
+    student: str  # the folder's name
+    report: Graded | Ungraded
+    file: Path
+
+
+def read_results(folder: Path) -> Sequence[Result]:
+    """Every report in the folder, by student and exercise. Names that begin with a dot are not looked at, nor is a file
+    that does not end in .json.
+
+    Raises:
+        UsageError: there is no such folder or no report in it; a file is no report; a student has two of one exercise;
+            a student's name cannot be printed. Nothing is half read: the first mistake ends it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder. Name the one with a folder of reports for each student.")
+    seen: dict[tuple[str, str], Result] = {}
+    for file in sorted(folder.glob("[!.]*/[!.]*.json")):
+        student = file.parent.name
+        if student != safe_text(student):
+            raise UsageError(f"{folder}: a student's folder has a name that cannot be printed: {student!a}. Rename it.")
+        result = Result(student, read_report(file), file)
+        other = seen.setdefault((student, result.report.exercise), result)
+        if other is not result:
+            raise UsageError(
+                f"{file}: {student} has a report on {result.report.exercise} already, {other.file}. Keep one of them."
+            )
+    if not seen:
+        raise UsageError(f"{folder}: no reports here. They are looked for as {folder}/<student>/<name>.json.")
+    return [seen[key] for key in sorted(seen)]
+
+
+def read_report(file: Path) -> Graded | Ungraded:
+    """The report in one file.
+
+    Raises:
+        UsageError: there is no such file, it cannot be read, or it is no report.
+    """
+    try:
+        return from_json(file.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(f"{file}: there is no such file. Name a report, as --json writes it.") from error
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}. Make it readable.") from error
+    except ValueError as error:  # pydantic's, which shows what stands in the file: no words of a stranger's here
+        raise UsageError(
+            f"{file}: this is no report of this kit. Grade the submission again, or take the file away."
+        ) from error
