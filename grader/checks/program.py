@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from grader.box.box import Box, BoxEnded
+from grader.box.box import Box
+from grader.box.channel import BoxEnded
 from grader.checks.budgets import Count
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured
 from grader.measure import strace as tracer

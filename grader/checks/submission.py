@@ -34,7 +34,10 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from grader.box.box import Box, BoxEnded, Limits, Lost, Wall, hard_open_files
+from grader.box.box import Box, Lost
+from grader.box.channel import BoxEnded
+from grader.box.limits import Limits, hard_open_files
+from grader.box.wall import Wall
 from grader.checks import program
 from grader.checks.budgets import Budgets, Count
 from grader.checks.policies import Policies
@@ -619,7 +622,7 @@ class Submission:
             return
         name = f"{self.label}-{self.boxes}"
         (self.keep / f"{name}.output").write_bytes(box.output())
-        (self.keep / f"{name}.channel").write_bytes(box.channel or b"")
+        (self.keep / f"{name}.channel").write_bytes(box.channel.transcript or b"")
         if trace is not None and trace.path.exists():
             with trace.path.open("rb") as whole, (self.keep / f"{name}.strace").open("wb") as kept:
                 kept.write(whole.read(_KEPT_BYTES))

@@ -43,8 +43,9 @@ from grader.report.model import Machine
 from grader.safe_text import safe_text
 
 if sys.platform == "linux":  # elsewhere what these import is missing, and NOT_LINUX must still be said
-    from grader.box import box as sandbox
     from grader.box import kernel
+    from grader.box.limits import hard_open_files
+    from grader.box.wall import base_interpreter
 
 # /usr/bin first: on Ubuntu the AppArmor profile that lets bwrap work names /usr/bin/bwrap alone.
 SYSTEM_PATH: Final = "/usr/bin:/bin:/usr/local/bin"
@@ -141,7 +142,7 @@ def examine(*, path: str = SYSTEM_PATH) -> tuple[Finding, ...]:
     probes: dict[str, Callable[[], Finding]] = {
         "system": lambda: probe_system(sys.platform),
         "kernel": lambda: probe_kernel(os.uname().release),
-        "python": lambda: probe_python(sys.version_info[:2], sandbox.base_interpreter()),
+        "python": lambda: probe_python(sys.version_info[:2], base_interpreter()),
         "private network": lambda: probe_network(_private_network(), root, as_root=as_root),
         "bubblewrap": lambda: probe_bwrap(find_program("bwrap", path=path), root),
         "libseccomp": lambda: probe_libseccomp(call_filter.libseccomp()),
@@ -151,7 +152,7 @@ def examine(*, path: str = SYSTEM_PATH) -> tuple[Finding, ...]:
         "strace": lambda: probe_strace(find_program("strace", path=path), _temporary(), root),
         "psutil": probe_psutil,
         "io_uring": lambda: probe_io_uring(_io_uring(), root),
-        "open files": lambda: probe_open_files(sandbox.hard_open_files(), root),
+        "open files": lambda: probe_open_files(hard_open_files(), root),
         "backlog": lambda: probe_backlog(root, private=kernel.enter_private_network() is None),
         "ports": lambda: probe_ports(root, private=kernel.enter_private_network() is None),
         "free space": lambda: probe_free_space(_temporary(), shutil.disk_usage(_temporary()).free >> 20),
@@ -231,7 +232,7 @@ def machine(*, path: str = SYSTEM_PATH) -> Machine:
         python=platform.python_version(),
         strace=_version(find_program("strace", path=path)),
         bwrap=_version(find_program("bwrap", path=path)),
-        nofile=sandbox.hard_open_files(),
+        nofile=hard_open_files(),
     )
 
 

@@ -24,9 +24,9 @@ import psutil
 from pydantic import ValidationError
 
 from grader.box import kernel
-from grader.box.box import NO_REMOTE_DEBUG, NO_REMOTE_DEBUG_X
 from grader.box.inside import CANARY_HOST
 from grader.box.scratch import held_folder
+from grader.box.wall import NO_REMOTE_DEBUG, NO_REMOTE_DEBUG_X
 from grader.course.load import Course, Exercise
 from grader.errors import GraderError
 from grader.grading.handed_in import collect

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from pytest_timeout import Settings  # type: ignore[import-untyped]  # it ships no types
 
-from grader.box.box import Lost, Wall
+from grader.box.box import Lost
+from grader.box.wall import Wall
 from grader.checks.policies import Policies
 from grader.checks.submission import Budgets, Submission
 from grader.course.load import Check as CheckRule

@@ -22,18 +22,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from grader.box import kernel
-from grader.box.box import (
-    Box,
-    BoxEnded,
-    Canary,
-    Limits,
-    Lost,
-    Wall,
-    box_user,
-    build_wall,
-    library_folders,
-    raise_open_files,
-)
+from grader.box.box import Box, Lost
+from grader.box.channel import BoxEnded
+from grader.box.limits import Limits, raise_open_files
+from grader.box.wall import Canary, Wall, box_user, build_wall, library_folders
 from grader.course.load import load_course
 from grader.errors import KitError
 from grader.measure import strace

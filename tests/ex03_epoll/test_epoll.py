@@ -5,7 +5,7 @@ Every check starts a fresh server behind the wall. Handlers are shipped into the
 
 from random import Random
 
-from grader.box.box import hard_open_files
+from grader.box.limits import hard_open_files
 from grader.checks import line_server
 from grader.checks.budgets import NOISE_FACTOR
 from grader.checks.line_server import Sizes, one_at_a_time, served, shout

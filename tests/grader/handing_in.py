@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from grader.box.box import Wall
+from grader.box.wall import Wall
 from grader.checks.policies import Policies
 from grader.checks.submission import Submission
 from grader.course.load import Watch, load_course

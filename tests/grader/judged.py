@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from grader.box import inside, kernel
-from grader.box.box import Canary, box_user, build_wall
+from grader.box.wall import Canary, box_user, build_wall
 
 PATIENCE_S = 120
 

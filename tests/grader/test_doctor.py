@@ -376,7 +376,7 @@ def test_a_system_that_is_not_linux_is_told_the_container_to_use() -> None:
         "import sys, psutil, tempfile, rich.console, rich.text\n"
         "import grader.report.model, grader.measure.vitals, grader.measure.strace\n"
         "sys.platform = 'darwin'\n"
-        "sys.modules['grader.box.kernel'] = sys.modules['grader.box.box'] = None\n" + EXAMINE
+        "sys.modules['grader.box.kernel'] = sys.modules['grader.box.wall'] = None\n" + EXAMINE
     )
     found = examined(code=code)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from grader.box.box import Wall
+from grader.box.wall import Wall
 from grader.course.load import load_course
 from grader.errors import CourseError
 from grader.judge.plugin import JudgePlugin

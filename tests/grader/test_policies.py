@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from grader.box.box import Wall
+from grader.box.wall import Wall
 from grader.checks.policies import Policies
 from grader.course.load import Check, Text, Watch, load_course
 from grader.failures import ForbiddenUse

@@ -21,9 +21,13 @@ import psutil
 import pytest
 
 from grader.box import box as sandbox
-from grader.box import inside
+from grader.box import channel, inside
 from grader.box import seccomp as call_filter
-from grader.box.box import Box, BoxEnded, Limits, Wall, build_wall
+from grader.box import wall as walls
+from grader.box.box import Box
+from grader.box.channel import BoxEnded
+from grader.box.limits import Limits
+from grader.box.wall import Wall, build_wall
 from grader.errors import GraderError
 from grader.measure import strace as tracer
 
@@ -65,7 +69,7 @@ def complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
     `swap` is a run of bwrap's words and what stands in its place; `landlock` is what the box only believes to have;
     `before` are words in front of bwrap's.
     """
-    whole = sandbox._options
+    whole = walls.bwrap_options
     places = {"SECRET": wall.canary.environ if wall.canary else "", "STAGING": str(wall.staging)}
 
     def with_places(text: str) -> list[str]:
@@ -84,7 +88,7 @@ def complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
     def allow_everything(library: ctypes.CDLL, *, allows: frozenset[str]) -> bytes:
         return ALLOW_EVERYTHING
 
-    sandbox._options = broken
+    vars(sandbox)["bwrap_options"] = broken
     if "unfiltered" in sabotage:
         vars(call_filter)["program"] = allow_everything
     if "landlock" in sabotage:
@@ -509,7 +513,7 @@ def large_orders(wall: Wall) -> list[Any]:
     with proven_box(wall) as box:
         looked = box.has_message()
         sizes = [looked, ask(box, size_of, text), ask(box, size_of, text)]
-        sandbox._SEND_S = 0.2
+        channel._SEND_S = 0.2
         box.send_signal(signal.SIGSTOP)
         try:
             box.send({"op": "run", "text": text})
@@ -739,21 +743,21 @@ def test_no_interpreter_in_a_box_takes_code_from_another_process(judged: Judged)
 
 @pytest.mark.skipif(os.getuid() != 0, reason="another user is only there for root")
 def test_no_two_judges_have_their_boxes_run_as_the_same_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_BOX_UIDS", range(70_000 + os.getpid(), 70_002 + os.getpid()))
+    monkeypatch.setattr(walls, "_BOX_UIDS", range(70_000 + os.getpid(), 70_002 + os.getpid()))
 
-    with sandbox.box_user() as one:
-        with sandbox.box_user() as two:
-            assert {one, two} == set(sandbox._BOX_UIDS)
+    with walls.box_user() as one:
+        with walls.box_user() as two:
+            assert {one, two} == set(walls._BOX_UIDS)
             with pytest.raises(GraderError, match=r"All 2 users.*are taken.*Grade fewer submissions at a time\."):
-                sandbox.box_user().__enter__()
-        with sandbox.box_user() as again:
+                walls.box_user().__enter__()
+        with walls.box_user() as again:
             assert again == two
 
 
 def test_without_root_boxes_run_as_oneself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 1000)
 
-    with sandbox.box_user() as uid:
+    with walls.box_user() as uid:
         assert uid is None
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on
 
-from grader.box import box as sandbox
-from grader.box.box import Wall
+from grader.box import channel
+from grader.box.wall import Wall
 from grader.checks import program
 from grader.checks import submission as harness
 from grader.checks.submission import quiet_for
@@ -184,7 +184,7 @@ def scaled(number):
 
 
 def a_stranger_asks(wall: Wall, body: str) -> list[Any]:
-    program.ASLEEP_S, harness.MAX_QUESTIONS, sandbox._SEND_S = 0.5, 50, 0.2
+    program.ASLEEP_S, harness.MAX_QUESTIONS, channel._SEND_S = 0.5, 50, 0.2
     count, _, told = answers(wall, SPEAKS.replace("BODY", body), 1)
     return [count, *told[:3:2]]
 

@@ -20,7 +20,9 @@ from typing import Any
 
 import pytest
 
-from grader.box.box import Box, Wall
+from grader.box.box import Box
+from grader.box.channel import Channel
+from grader.box.wall import Wall
 from grader.checks import program, shapes
 from grader.checks import submission as harness
 from grader.checks.budgets import Budgets
@@ -138,12 +140,14 @@ class Stranger(Box):
     """A box at whose other end somebody answers each order at once, whatever comes to mind."""
 
     def __init__(self, rng: random.Random, pid: int) -> None:  # nothing is started
-        self._near, self._far = socket.socketpair()
+        near, self._far = socket.socketpair()
         self._rng = rng
-        self.pid = self.outermost_pid = pid
-        self.uid = self.first_pid = 0
+        self.channel = Channel(near)
+        self.channel.pid = self.outermost_pid = pid
+        self.first_pid = 0
         self._pidfd = self._outermost_pidfd = os.pidfd_open(pid)
-        self.channel, self.traced = None, False
+        self.channel.ends_with(self._outermost_pidfd)
+        self.traced = False
         self.awaited: str | None = None  # the pause that the check waits for
         self.asked: Callable[[], Any] | None = None  # what makes a question up
         self._said = 0
@@ -176,7 +180,7 @@ class Stranger(Box):
         return "exit status 0"
 
     def close(self) -> None:
-        self._near.close()
+        self.channel.close()
         self._far.close()
         os.close(self._pidfd)
 
