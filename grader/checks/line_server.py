@@ -9,7 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from random import Random
 
-from grader.checks.submission import Budgets, Calls, Count, Server, Submission, quiet_for
+from grader.checks.budgets import Budgets, Count
+from grader.checks.program import quiet_for
+from grader.checks.server import Server
+from grader.checks.submission import Submission
+from grader.checks.windows import Calls
 from grader.failures import CheckFailed
 from grader.measure.clients import Client, Crowd, Handler, shown
 from grader.measure.strace import CLONE_CALLS, READINESS_CALLS, TRANSFER_CALLS

@@ -17,21 +17,14 @@ A count that may be taken again is handed to `at_most` as a function: over the l
 and the least counts. Noise only adds; nobody can be lucky below the truth.
 """
 
-import builtins
 import contextlib
-import dis
-import functools
-import inspect
 import os
 import random
-import signal
 import socket
-import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 from grader.box.box import Box, Lost
@@ -39,287 +32,22 @@ from grader.box.channel import BoxEnded
 from grader.box.limits import Limits, hard_open_files
 from grader.box.wall import Wall
 from grader.checks import program
-from grader.checks.budgets import Budgets, Count
+from grader.checks.last_words import last_lines, problem
 from grader.checks.policies import Policies
-from grader.checks.program import Calls, Program, last_lines, problem, quiet_for
-from grader.checks.shapes import fitting, fitting_question
+from grader.checks.scenario import Run
+from grader.checks.server import Server
+from grader.checks.shipping import source_of
 from grader.course.load import Exercise
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, Unmeasured
 from grader.measure import strace as tracer
 from grader.measure import vitals
-from grader.measure.clients import Client, Crowd, Handler, Unread, not_accepted, polled, wait_for
-
-__all__ = ["Budgets", "Calls", "Count", "Run", "Server", "Submission", "quiet_for", "source_of"]
+from grader.measure.clients import Handler
 
 START_S = 60.0  # a box that has not introduced itself by then is the machine's fault
 IMPORT_S = 20.0
 _BACKLOG = 4096
 _KEPT_BYTES = 4 << 20  # of each trace, with --keep
-MAX_QUESTIONS = 100_000  # of one scenario: some ten times what the most talkative check of this course needs
-
-
-# --- a submission that serves -------------------------------------------------------------------------------------
-
-
-class Server(Program):
-    """A submission that serves, in its box. Made by `Submission.serve`."""
-
-    def __init__(
-        self,
-        box: Box,
-        listener: socket.socket,
-        stop_fd: int,
-        trace: tracer.Trace | None,
-        *,
-        handler: Handler,
-        rng: random.Random,
-        entry: str,
-        rss_at_start: int,
-        fds_at_start: int,
-    ) -> None:
-        super().__init__(box, trace, entry=entry, goes_on=f"{entry} goes on serving")
-        self.rss_at_start, self.fds_at_start = rss_at_start, fds_at_start
-        self._listener, self._stop_fd = listener, stop_fd
-        self._handler, self._rng = handler, rng
-        self._told_to_stop = False
-        self._unread = Unread()
-
-    # --- clients
-
-    def client(self, *, receive_buffer: int | None = None) -> contextlib.closing[Client]:
-        """One more connection, closed at the end of the `with` block."""
-        address = self._listener.getsockname()
-        return contextlib.closing(Client(address, self.watch, receive_buffer=receive_buffer, unread=self._unread))
-
-    def crowd(self, count: int) -> Crowd:
-        """`count` connections, for a `with` block."""
-        crowd = Crowd(self._handler, self._rng, self.watch, self._unread)
-        try:
-            crowd.join(self._listener, count)
-        except BaseException:
-            crowd.leave(crowd.clients)
-            raise
-        return crowd
-
-    def more(self, crowd: Crowd, count: int) -> None:
-        """More connections for a crowd."""
-        crowd.join(self._listener, count)
-
-    def not_accepted(self) -> int:
-        """Connections that wait in the backlog."""
-        return not_accepted(self._listener)
-
-    def _waiting(self) -> int:
-        return self.not_accepted()
-
-    # --- its processes
-
-    def signal(self, number: int) -> None:
-        """A signal to the main process. Behind SIGTERM its return is no accident: see `has_returned`, `returned`."""
-        super().signal(number)
-        if number == signal.SIGTERM:
-            self._told_to_stop, self._goes_on = True, f"{self._entry} returns when it gets SIGTERM"
-
-    def kill(self, pid: int) -> None:
-        """SIGKILL to one of `processes()`. It may have ended since, and its number be a thread's."""
-        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-            pidfd = os.pidfd_open(pid)
-            try:
-                if pid not in self.processes():  # looked at behind the open: the number can go to nobody else now
-                    return
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            finally:
-                os.close(pidfd)
-
-    # --- its end
-
-    def check_alive(self) -> None:
-        if not (self._told_to_stop and self._box.alive):
-            super().check_alive()
-
-    def has_returned(self) -> bool:
-        """Whether the function has ended, in one way or another: `returned` tells in which."""
-        return self._box.has_message()
-
-    def stop(self) -> None:
-        """Make stop_fd readable and wait until the function has returned, without an error."""
-        os.write(self._stop_fd, b"!")
-        self.returned("when stop_fd is readable")
-
-    def returned(self, when: str) -> None:
-        """Wait until the function has returned in the main process, or has left it by sys.exit(0).
-
-        Raises:
-            CheckFailed: it goes on, it raises, or a child of the main process comes out of it as well.
-        """
-
-        def still_serving(silent_s: float) -> None:
-            if silent_s > program.SILENT_S / 2:
-                raise CheckFailed(expected=expected, seen="it has not returned, and still runs")
-
-        expected = f"{self._entry} returns {when}"
-        wait_for(polled(self._box.has_message), still_serving)
-        try:
-            message = self._box.receive(program.MESSAGE_S)
-        except (BoxEnded, TimeoutError) as error:
-            raise Crashed(
-                expected=expected,
-                seen=f"the program ended with {self._box.ended_by()}",
-                evidence=last_lines(self._box.output()),
-            ) from error
-        if "stray" in message:
-            raise self._unasked(message)
-        if "returned" not in message:
-            raise problem(message.get("problem"), f"{self._entry} raised", f"{self._entry} returns")
-
-    def holds_what_was_lent(self) -> bool:
-        """Whether listener and stop descriptor are still open in the program, also behind its return."""
-        lent = (f"socket:[{os.fstat(self._listener.fileno()).st_ino}]", f"pipe:[{os.fstat(self._stop_fd).st_ino}]")
-        return set(lent) <= set(self.descriptors())
-
-    def _unasked(self, message: Mapping[str, Any]) -> CheckFailed:
-        if "stray" in message:
-            return CheckFailed(
-                expected=f"a child process never leaves {self._entry}: it ends there",
-                seen=f"a child process returned from {self._entry}, and went on in its caller's code",
-            )
-        how = "raised SystemExit" if message.get("returned") == "SystemExit" else "returned"
-        return Crashed(expected=self._goes_on, seen=f"{self._entry} {how} before it was told to")
-
-
-# --- a submission in a scenario -----------------------------------------------------------------------------------
-
-
-class Run(Program):
-    """A scenario that runs, in its box. Made by `Submission.running`.
-
-    The scenario's room has `pause(label)` and `ask(question)`: see `inside.Room`.
-    """
-
-    def __init__(
-        self,
-        box: Box,
-        trace: tracer.Trace | None,
-        *,
-        scenario: Callable[..., Any],
-        answering: Callable[[Any], Any] | None = None,
-        since_s: float,
-    ) -> None:
-        super().__init__(box, trace, entry="the scenario", goes_on="the scenario runs to its end")
-        self._scenario = scenario
-        self._paused = False
-        self._since_s = self._heard_s = since_s
-        self._answering = answering
-        self._asked = 0
-
-    def check_alive(self) -> None:
-        # What it says while it does not pause is waited for, and may come at any moment.
-        if self._paused or not (self._box.alive or self._box.has_message()):
-            super().check_alive()
-
-    def until(self, label: str) -> None:
-        """Wait for the scenario's pause of that name; it goes on if it pauses now.
-
-        Raises:
-            CheckFailed: it raises, ends, sleeps for ever, never gets there, or says something else: a check whose own
-                scenario does finds its reference crashed.
-        """
-        message = self._to_the_next()
-        if message.get("paused") != label:
-            seen = f"it pauses at {message['paused'][:80]!r}" if self._paused else self._unasked(message).seen
-            raise Crashed(expected=f"the scenario pauses at {label!r}", seen=seen)
-
-    def has_ended(self) -> bool:
-        """Whether the scenario has something to say: what it returns or raises, or a pause; or is gone."""
-        return self._box.has_message() or not self._box.alive
-
-    def go(self, value: Any = None) -> None:
-        """Let a scenario that pauses go on; `room.pause()` gives it this value.
-
-        What depends on a value that it could not know cannot have been done before: no program moves the beginning of a
-        window that is opened so.
-        """
-        if self._paused:
-            self._paused = False
-            self._tell({"op": "go", "value": value})
-
-    def _tell(self, message: Mapping[str, Any]) -> None:
-        try:
-            self._box.send(message)
-        except BoxEnded as error:
-            self.check_alive()  # what it has said before it ended tells more
-            raise Crashed(
-                expected=self._goes_on, seen=f"{error}: {self._box.ended_by()}", evidence=last_lines(self._box.output())
-            ) from error
-
-    def result(self) -> Any:
-        """What the scenario returns. Pauses on the way are passed.
-
-        Raises:
-            CheckFailed: it raises, ends, sleeps for ever, never gets there, or is not what its annotation declares.
-        """
-        while "value" not in (message := self._to_the_next()):
-            pass
-        return fitting(self._scenario, message["value"])
-
-    def _to_the_next(self) -> Mapping[str, Any]:
-        self.go()
-        return self._next()
-
-    def _next(self) -> Mapping[str, Any]:
-        """What the scenario says next: a pause, or its value. What it asks meanwhile is answered."""
-        while "ask" in (message := self._message()) and self._answering is not None:
-            self._answer(message["ask"], self._answering)
-        self._paused = isinstance(message.get("paused"), str)
-        if "problem" in message:
-            raise problem(message["problem"], "it raised", self._goes_on)
-        if not self._paused and "value" not in message:
-            raise self._unasked(message)
-        return message
-
-    def _answer(self, question: Any, answering: Callable[[Any], Any]) -> None:
-        self._asked += 1
-        if self._asked > MAX_QUESTIONS:
-            raise Crashed(expected=self._goes_on, seen=f"the program asks more than {MAX_QUESTIONS:,} questions")
-        fitting_question(answering, question)
-        self._tell({"op": "answer", "value": answering(question)})
-
-    def _message(self) -> Mapping[str, Any]:
-        before_s: float | None = None
-
-        def watch(silent_s: float) -> None:
-            nonlocal before_s
-            self.watch(silent_s, computes=True)
-            if before_s is None:
-                before_s = self._cpu_s()
-            elif self._cpu_s() - before_s > program.SILENT_S:
-                seen = f"no end after {program.SILENT_S:.0f} seconds of processor time"
-                raise CheckFailed(expected=self._goes_on, seen=seen)
-
-        wait_for(self._box.wait_for_message, watch)
-        try:
-            message = self._box.receive(program.MESSAGE_S)
-        except (BoxEnded, TimeoutError) as error:
-            raise self._how_it_ended() from error
-        self._heard_s = tracer.now_s()
-        return message
-
-    def calls(self) -> Calls:
-        """All system calls so far: from when the submission began to be imported until the scenario's last word, by the
-        judge's clock. Nothing stands outside of it."""
-        until_s = self._heard_s
-
-        def cut() -> tracer.Window | None:
-            if self.trace is None:
-                return None
-            self._bracket(self.trace, until_s)
-            return self.trace.between(self._since_s, until_s)
-
-        return Calls(cut)
-
-
-# --- a submission -------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
@@ -643,25 +371,3 @@ def _has_helpers(box: Box) -> bool:
                 return True
             time.sleep(0.002)
     return True
-
-
-@functools.cache  # it looks through the whole file
-def source_of(function: Callable[..., Any]) -> str:
-    """The source of one function, to be shipped.
-
-    Raises:
-        GraderError: it uses a name of its file, which stays behind; a student would be blamed for it.
-    """
-    code = function.__code__
-    foreign = sorted(_globals_used(code) - vars(builtins).keys() - {function.__name__})
-    if foreign:
-        raise GraderError(
-            f"{code.co_filename}:{code.co_firstlineno}: {function.__name__} is shipped alone, and {', '.join(foreign)} "
-            "stays behind. Define or import it inside of the function."
-        )
-    return textwrap.dedent(inspect.getsource(function))
-
-
-def _globals_used(code: CodeType) -> set[str]:
-    used = {str(step.argval) for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
-    return used.union(*(_globals_used(inner) for inner in code.co_consts if isinstance(inner, CodeType)))

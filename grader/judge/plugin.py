@@ -17,8 +17,9 @@ from pytest_timeout import Settings  # type: ignore[import-untyped]  # it ships 
 
 from grader.box.box import Lost
 from grader.box.wall import Wall
+from grader.checks.budgets import Budgets
 from grader.checks.policies import Policies
-from grader.checks.submission import Budgets, Submission
+from grader.checks.submission import Submission
 from grader.course.load import Check as CheckRule
 from grader.course.load import Exercise
 from grader.errors import GraderError

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from typing_extensions import TypedDict
 
-from grader.checks.budgets import NOISE_FACTOR
-from grader.checks.submission import Budgets, Count, Run, Submission, quiet_for, source_of
+from grader.checks import NOISE_FACTOR, Budgets, Count, Run, Submission, quiet_for
+from grader.checks.shipping import source_of
 from grader.failures import CheckFailed, Crashed, demand
 from grader.measure.strace import CLONE_CALLS
 

@@ -6,9 +6,8 @@ Every check starts a fresh server behind the wall. Handlers are shipped into the
 from random import Random
 
 from grader.box.limits import hard_open_files
-from grader.checks import line_server
+from grader.checks import Budgets, Count, Server, Submission, line_server, quiet_for
 from grader.checks.line_server import Sizes, all_served, served, served_or_refused, shout, unhindered
-from grader.checks.submission import Budgets, Count, Server, Submission, quiet_for
 from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
 
 SELECT_CALLS = ("select", "pselect6")  # glibc's select() is pselect6

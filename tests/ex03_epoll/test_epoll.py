@@ -6,10 +6,8 @@ Every check starts a fresh server behind the wall. Handlers are shipped into the
 from random import Random
 
 from grader.box.limits import hard_open_files
-from grader.checks import line_server
-from grader.checks.budgets import NOISE_FACTOR
+from grader.checks import NOISE_FACTOR, Budgets, Count, Server, Submission, line_server
 from grader.checks.line_server import Sizes, one_at_a_time, served, shout
-from grader.checks.submission import Budgets, Count, Server, Submission
 from grader.failures import ForbiddenUse, Unmeasured
 from grader.measure.clients import Crowd
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from grader.checks.shapes import Plain
-from grader.checks.submission import Budgets, Calls, Count, Run, Submission
+from grader.checks import Budgets, Calls, Count, Plain, Run, Submission
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured, demand
 from grader.measure.strace import Call
 

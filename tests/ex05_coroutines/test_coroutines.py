@@ -21,11 +21,8 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from grader.checks import line_server
-from grader.checks.budgets import NOISE_FACTOR
+from grader.checks import NOISE_FACTOR, Budgets, Count, Plain, Run, Submission, line_server
 from grader.checks.line_server import Sizes
-from grader.checks.shapes import Plain
-from grader.checks.submission import Budgets, Count, Run, Submission
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, demand
 from grader.measure.strace import CLONE_CALLS
 

@@ -14,9 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from grader.checks.budgets import Budgets, Count
-from grader.checks.program import Program, quiet_for
-from grader.checks.submission import Server, Submission
+from grader.checks import Budgets, Count, Program, Server, Submission, quiet_for
 from grader.failures import CheckFailed, Crashed
 from grader.measure import vitals
 from grader.measure.clients import Client, shown

@@ -18,7 +18,10 @@ import pytest
 
 from grader import __version__
 from grader.box import inside
-from grader.checks.submission import Budgets, Calls, Server, Submission
+from grader.checks.budgets import Budgets
+from grader.checks.server import Server
+from grader.checks.submission import Submission
+from grader.checks.windows import Calls
 from grader.commands import main as cli
 from grader.course.load import Course, load_course
 from grader.doctor import examine as doctor

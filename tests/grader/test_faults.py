@@ -13,9 +13,9 @@ import pytest
 
 from grader.box import channel
 from grader.box.wall import Wall
-from grader.checks import program
+from grader.checks import processes, program
 from grader.checks.program import Program
-from grader.checks.submission import Server
+from grader.checks.server import Server
 from grader.failures import CheckFailed
 from grader.measure import clients as crowd
 from grader.measure.clients import Client, Crowd
@@ -98,7 +98,7 @@ BREAKS = {
 
 def impatient() -> None:
     program.ASLEEP_S, program.SILENT_S, program.SETTLED_S, program.SILENT_CPU_S = 0.03, 0.1, 0.05, 0.1
-    channel._SEND_S, crowd._SLICE_S, program.MESSAGE_S = 0.1, 0.01, 0.2
+    channel._SEND_S, crowd._SLICE_S, processes.MESSAGE_S = 0.1, 0.01, 0.2
 
 
 def shout(line: bytes) -> bytes:

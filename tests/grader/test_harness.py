@@ -21,10 +21,13 @@ from grader.box import box as sandbox
 from grader.box import wall as walls
 from grader.box.wall import Wall
 from grader.checks import program
-from grader.checks import submission as harness
-from grader.checks.program import last_lines, problem
+from grader.checks import submission as handed_over
+from grader.checks.budgets import Budgets, Count
+from grader.checks.last_words import last_lines, problem
+from grader.checks.program import quiet_for
+from grader.checks.server import Server
 from grader.checks.shapes import Plain
-from grader.checks.submission import Budgets, Count, Server, quiet_for, source_of
+from grader.checks.shipping import source_of
 from grader.course.load import Budget, Text
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, ForbiddenUse
@@ -338,7 +341,7 @@ def test_a_scenario_that_cannot_run_is_told_whose_line_it_is(judged: Judged, sou
 
 
 def endless_import(wall: Wall) -> list[Any]:
-    harness.IMPORT_S = 1.0
+    handed_over.IMPORT_S = 1.0
     return run_scale(wall, "import time\ntime.sleep(600)\n")
 
 
@@ -778,7 +781,7 @@ def test_outputs_and_traces_are_kept_for_who_asks(judged: Judged, strace: str, t
 
 
 def traced_without_an_end(wall: Wall, strace: str, folder: str) -> list[Any]:
-    sandbox.TRACE_BYTES, harness._KEPT_BYTES = 200_000, 1000
+    sandbox.TRACE_BYTES, handed_over._KEPT_BYTES = 200_000, 1000
     source = "import os\n\ndef serve_tiny(lsock, handler, stop_fd):\n    while True: os.access('x' * 4000, 0)\n"
 
     def check() -> None:

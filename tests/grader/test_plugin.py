@@ -422,7 +422,7 @@ def test_what_a_check_has_not_compared_it_gives_no_points_for(judge: Judge) -> N
 def test_a_count_that_cannot_be_taken_is_unmeasured_and_not_a_pass(judge: Judge) -> None:
     judged = judge(
         """
-        from grader.checks.submission import Count
+        from grader.checks import Count
 
         def test_cannot_count(budget):
             budget.at_most("calls", Count(value=None))

@@ -11,8 +11,9 @@ from typing_extensions import TypedDict  # pydantic reads typing's from Python 3
 from grader.box import channel
 from grader.box.wall import Wall
 from grader.checks import program
-from grader.checks import submission as harness
-from grader.checks.submission import quiet_for
+from grader.checks import scenario as scenarios
+from grader.checks.program import quiet_for
+from grader.checks.scenario import Run
 from grader.failures import CheckFailed
 from grader.measure import vitals
 from grader.measure.strace import CLONE_CALLS
@@ -147,7 +148,7 @@ class Question(TypedDict):
     number: int
 
 
-def half_way_to_the_end(run: harness.Run) -> object:
+def half_way_to_the_end(run: Run) -> object:
     run.until("half")
     return run.result()
 
@@ -184,7 +185,7 @@ def scaled(number):
 
 
 def a_stranger_asks(wall: Wall, body: str) -> list[Any]:
-    program.ASLEEP_S, harness.MAX_QUESTIONS, channel._SEND_S = 0.5, 50, 0.2
+    program.ASLEEP_S, scenarios.MAX_QUESTIONS, channel._SEND_S = 0.5, 50, 0.2
     count, _, told = answers(wall, SPEAKS.replace("BODY", body), 1)
     return [count, *told[:3:2]]
 

@@ -24,10 +24,12 @@ from grader.box.box import Box
 from grader.box.channel import Channel
 from grader.box.wall import Wall
 from grader.checks import program, shapes
-from grader.checks import submission as harness
+from grader.checks import scenario as scenarios
+from grader.checks import submission as handed_over
 from grader.checks.budgets import Budgets
 from grader.checks.policies import Policies
-from grader.checks.submission import Run, Submission
+from grader.checks.scenario import Run
+from grader.checks.submission import Submission
 from grader.course.load import Check, Exercise, load_course
 from grader.failures import CheckFailed, Omitted, Unmeasured
 from grader.measure import strace
@@ -287,7 +289,7 @@ def test_whatever_a_stranger_answers_ends_in_an_outcome(
 ) -> None:
     for name, seconds in (("ASLEEP_S", 0.05), ("SILENT_S", 0.2), ("SETTLED_S", 0.1)):
         monkeypatch.setattr(program, name, seconds)
-    monkeypatch.setattr(harness, "Run", Conversation)
+    monkeypatch.setattr(handed_over, "Run", Conversation)
     if "quiet_for" in vars(module):
         monkeypatch.setattr(module, "quiet_for", lambda _seconds: None)
     seed = f"{exercise.slug}/{check.name}/{shaped}"
@@ -313,7 +315,7 @@ def fits(module: ModuleType, monkeypatch: pytest.MonkeyPatch, rng: random.Random
     def fitting_question(function: Callable[..., Any], _value: Any) -> Any:
         return of_shape(shapes._asked(function), rng)
 
-    for place in (shapes, harness, module):
+    for place in (shapes, scenarios, module):
         for name, made_up in (("fitting", fitting), ("fitting_question", fitting_question)):
             if name in vars(place):
                 monkeypatch.setattr(place, name, made_up)

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from random import Random
 from types import ModuleType
 
-from grader.checks.shapes import Plain
-from grader.checks.submission import Budgets, Count, Submission
+from grader.checks import Budgets, Count, Plain, Submission
 
 
 def shout(line: bytes) -> bytes:
