@@ -3,23 +3,30 @@
 The checks that all servers of the line protocol share stand in `grader.checks.line_server`.
 """
 
+from grader.box.limits import hard_open_files
 from grader.checks.budgets import NOISE_FACTOR, Budgets, Count
 from grader.checks.expecting import expecting, require
 from grader.checks.program import Program, quiet_for
-from grader.checks.scenario import Run
+from grader.checks.scenario import Run, Stuck
 from grader.checks.server import Server
 from grader.checks.shapes import Plain
 from grader.checks.submission import Submission
 from grader.checks.windows import Calls, Instructions
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, Unmeasured
+from grader.measure.clients import Client, Crowd, shown
+from grader.measure.strace import CLONE_CALLS, Call
 
 __all__ = [
+    "CLONE_CALLS",
     "NOISE_FACTOR",
     "Budgets",
+    "Call",
     "Calls",
     "CheckFailed",
+    "Client",
     "Count",
     "Crashed",
+    "Crowd",
     "ForbiddenUse",
     "Instructions",
     "Omitted",
@@ -27,9 +34,12 @@ __all__ = [
     "Program",
     "Run",
     "Server",
+    "Stuck",
     "Submission",
     "Unmeasured",
     "expecting",
+    "hard_open_files",
     "quiet_for",
     "require",
+    "shown",
 ]

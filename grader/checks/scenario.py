@@ -3,7 +3,7 @@
 Knows what a scenario says and how long it may be silent; knows nothing of how its box was made, or of servers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from grader.box.box import Box
@@ -20,6 +20,16 @@ from grader.measure.clients import wait_for
 MAX_QUESTIONS = 100_000  # of one scenario: some ten times what the most talkative check of this course needs
 
 
+class Stuck(CheckFailed):
+    """A scenario that was watched gets no further. Its evidence is where: lines of the submission, a thread after
+    another, those of the scenario's own thread first. `so_far` is what the scenario has left in `room.so_far`.
+    """
+
+    def __init__(self, *, expected: str, seen: str, evidence: Iterable[str] = (), so_far: Any = None) -> None:
+        super().__init__(expected=expected, seen=seen, evidence=tuple(evidence))
+        self.so_far = so_far
+
+
 class Run(Program):
     """A scenario that runs, in its box. Made by `Submission.running`.
 
@@ -34,9 +44,10 @@ class Run(Program):
         scenario: Callable[..., Any],
         answering: Callable[[Any], Any] | None = None,
         since_s: float,
+        cpu_s: float | None = None,
     ) -> None:
         super().__init__(box, trace, entry="the scenario", goes_on="the scenario runs to its end")
-        self._scenario = scenario
+        self._scenario, self._stuck_after_cpu_s = scenario, cpu_s
         self._paused = False
         self._since_s = self._heard_s = since_s
         self._answering = answering
@@ -86,11 +97,31 @@ class Run(Program):
         """What the scenario returns. Pauses on the way are passed.
 
         Raises:
+            Stuck: it was watched, and gets no further.
             CheckFailed: it raises, ends, sleeps for ever, never gets there, or is not what its annotation declares.
         """
         while "value" not in (message := self._to_the_next()):
             pass
-        return fitting(self._scenario, message["value"])
+        return fitting(self._scenario, self._came_to(message["value"]))
+
+    def _came_to(self, value: Any) -> Any:
+        """What it returned; of one that was watched, as `watchdog.watched` says it."""
+        if self._stuck_after_cpu_s is None:
+            return value
+        match value:
+            case {"ended": ended}:
+                return ended
+            case {"stuck": [*rows], "busy": busy, "so_far": so_far} if all(isinstance(row, str) for row in rows):
+                raise Stuck(
+                    expected=self._goes_on,
+                    seen=f"it was still busy after {self._stuck_after_cpu_s:g} seconds of processor time: a loop that "
+                    "does not end"
+                    if busy
+                    else "it waits for what never comes",
+                    evidence=rows,
+                    so_far=None if so_far is None else fitting(self._scenario, so_far),
+                )
+        raise Crashed(expected=self._goes_on, seen="the program garbled its last words")
 
     def _to_the_next(self) -> Mapping[str, Any]:
         self.go()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
+from grader.checks import watchdog
 from grader.errors import GraderError
 
 
@@ -27,6 +28,12 @@ def source_of(function: Callable[..., Any]) -> str:
             "stays behind. Define or import it inside of the function."
         )
     return textwrap.dedent(inspect.getsource(function))
+
+
+def watched_source_of(scenario: Callable[..., Any], cpu_s: float) -> str:
+    """The source of a scenario that the watchdog ends."""
+    name = scenario.__name__
+    return f"{inspect.getsource(watchdog)}\n\n{source_of(scenario)}\n\n{name} = watched({name}, {cpu_s!r})\n"
 
 
 def _globals_used(code: CodeType) -> set[str]:

@@ -36,7 +36,7 @@ from grader.checks.last_words import last_lines, problem
 from grader.checks.policies import Policies
 from grader.checks.scenario import Run
 from grader.checks.server import Server
-from grader.checks.shipping import source_of
+from grader.checks.shipping import source_of, watched_source_of
 from grader.course.load import Exercise
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, Unmeasured
@@ -166,6 +166,7 @@ class Submission:
         open_files: int | None = None,
         answering: Callable[[Any], Any] | None = None,
         alone: bool = False,
+        cpu_s: float | None = None,
     ) -> Iterator[Run]:
         """One function of the check's file, running in a fresh box: `scenario(student, room, *arguments)`.
 
@@ -175,18 +176,26 @@ class Submission:
         Args:
             answering: what answers `room.ask(question)`. The type of its parameter is the declared shape of a question:
                 what does not fit comes from the program, which has crashed then. It may raise CheckFailed.
+            cpu_s: the scenario is watched: when it has used so much processor time without a word, or sleeps for good,
+                `run.result()` raises Stuck, which tells in which lines. It has one thread more then.
             pass_fds: and the others, as those of `serve`.
         """
         with self._box(traced, inject, open_files, pass_fds, alone=alone) as (box, trace):
-            yield self._started(box, trace, scenario, arguments, answering)
+            yield self._started(box, trace, scenario, arguments, answering=answering, cpu_s=cpu_s)
 
-    def run(self, scenario: Callable[..., Any], *arguments: Any, answering: Callable[[Any], Any] | None = None) -> Any:
+    def run(
+        self,
+        scenario: Callable[..., Any],
+        *arguments: Any,
+        answering: Callable[[Any], Any] | None = None,
+        cpu_s: float | None = None,
+    ) -> Any:
         """What `scenario(student, room, *arguments)` returns in a fresh box. See `running`.
 
         Raises:
             CheckFailed: it raised, or the submission cannot be imported.
         """
-        with self.running(scenario, *arguments, answering=answering) as run:
+        with self.running(scenario, *arguments, answering=answering, cpu_s=cpu_s) as run:
             return run.result()
 
     def on_this_machine(self, scenario: Callable[..., Any], *arguments: Any) -> Any:
@@ -212,11 +221,13 @@ class Submission:
         trace: tracer.Trace | None,
         scenario: Callable[..., Any],
         arguments: Sequence[Any],
+        *,
         answering: Callable[[Any], Any] | None = None,
+        cpu_s: float | None = None,
     ) -> Run:
         order = {
             "op": "run",
-            "source": source_of(scenario),
+            "source": source_of(scenario) if cpu_s is None else watched_source_of(scenario, cpu_s),
             "function": scenario.__name__,
             "arguments": arguments,
             "folder": self.wall.folder,
@@ -227,7 +238,7 @@ class Submission:
             raise Crashed(
                 expected="the scenario runs", seen=f"{error}: {box.ended_by()}", evidence=last_lines(box.output())
             ) from error
-        return Run(box, trace, scenario=scenario, answering=answering, since_s=self.loading_s)
+        return Run(box, trace, scenario=scenario, answering=answering, since_s=self.loading_s, cpu_s=cpu_s)
 
     # --- boxes
 

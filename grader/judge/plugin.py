@@ -6,6 +6,7 @@ It fails closed: a check that raises what no check should raise breaks the gradi
 
 import random
 import signal
+import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,13 @@ class JudgePlugin:
         self._policies = Policies(exercise=self.exercise, language=self.language)
 
     # --- what runs
+
+    def pytest_configure(self) -> None:
+        """A check's file may import what stands beside it."""
+        sys.path.append(str(self.exercise.checks_dir))
+
+    def pytest_unconfigure(self) -> None:
+        sys.path.remove(str(self.exercise.checks_dir))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

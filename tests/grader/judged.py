@@ -92,6 +92,7 @@ def main() -> None:
 
 
 def imported(file: Path) -> ModuleType:
+    """A file as a module, which may import what stands beside it."""
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

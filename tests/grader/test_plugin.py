@@ -5,6 +5,7 @@ Checks that start programs are in test_grading.py.
 """
 
 import os
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -125,12 +126,27 @@ def written_course(root: Path, names: Sequence[str], checks: str, rules: Mapping
     return root
 
 
+def test_a_check_may_import_what_stands_beside_it(judge: Judge, tmp_path: Path) -> None:
+    (tmp_path / "course" / "tests" / "ex91_it").mkdir(parents=True)
+    (tmp_path / "course" / "tests" / "ex91_it" / "beside_it.py").write_text("TWO = 2\n")
+
+    judged = judge("""
+        from beside_it import TWO
+
+        def test_two():
+            assert TWO == 2
+    """)
+
+    assert judged.outcomes == {"two": "passed"}
+    assert not any("ex91_it" in path for path in sys.path)
+
+
 # --- outcomes -----------------------------------------------------------------------------------------------------
 
 
 def test_each_way_to_end_is_an_outcome_of_its_own(judge: Judge) -> None:
     judged = judge("""
-        from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, Unmeasured
+        from grader.checks import CheckFailed, Crashed, ForbiddenUse, Omitted, Unmeasured
 
         def test_passes():
             pass

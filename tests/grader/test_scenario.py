@@ -1,6 +1,7 @@
 """A scenario in a real box: pauses, windows, instructions; and a server's processes, for those that have several."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from grader.box.wall import Wall
 from grader.checks import program
 from grader.checks import scenario as scenarios
 from grader.checks.program import quiet_for
-from grader.checks.scenario import Run
+from grader.checks.scenario import Run, Stuck
 from grader.failures import CheckFailed
 from grader.measure import vitals
 from grader.measure.strace import CLONE_CALLS
@@ -133,6 +134,99 @@ def test_a_pause_that_never_comes_is_told_by_its_cause(judged: Judged, body: str
     source = f"import os, signal, sys, threading\n\ndef scaled(number):\n    {body}\n"
 
     assert judged(waits_for, source) == failure
+
+
+# --- one that never ends ------------------------------------------------------------------------------------------
+
+
+def keeps_a_list(student: Any, room: Any, count: int) -> list[list[int]]:
+    room.so_far = [[]]
+    for number in range(count):
+        room.so_far[0].append(number)
+        room.pause("here")
+        student.scaled(number)
+    return list(room.so_far)
+
+
+def watched(wall: Wall, source: str, count: int) -> list[Any]:
+    with handed_in(wall, source).running(keeps_a_list, count, cpu_s=0.3) as run:
+        run.until("here")
+        quiet_for(4.0)  # longer than anybody may sleep: the judge has the word
+        try:
+            return [run.result()]
+        except Stuck as stuck:
+            return [stuck.seen, list(stuck.evidence), stuck.so_far]
+
+
+NAP = "import threading, time\n\ndef scaled(number):\n    time.sleep(2.0)\n"
+LOCKED = "import threading\nlock = threading.Lock()\n\ndef scaled(number):\n    lock.acquire()\n"
+SPINS = "def scaled(number):\n    while number:\n        pass\n"
+POLLS = """
+import queue, threading
+
+def worker(q=queue.Queue()):
+    while True:
+        try:
+            q.get(timeout=0.05)
+        except queue.Empty:
+            pass
+
+def scaled(number):
+    thread = threading.Thread(target=worker)
+    thread.start()
+    thread.join()
+"""
+WAITS = "it waits for what never comes"
+BROKEN = "def scaled(number):\n    raise OSError('no')\n"
+
+
+def test_a_scenario_that_is_watched_ends_as_any_other(judged: Judged) -> None:
+    assert judged(watched, NAP, 3) == [[[0, 1, 2]]]
+
+
+@pytest.mark.parametrize(
+    ("source", "count", "seen", "line", "so_far"),
+    [
+        pytest.param(
+            LOCKED, 5, "it waits for what never comes", "tiny.py:5 in scaled: lock.acquire()", [0, 1], id="it is locked"
+        ),
+        pytest.param(
+            SPINS,
+            5,
+            "it was still busy after 0.3 seconds of processor time: a loop that does not end",
+            "tiny.py:3 in scaled: pass",
+            [0, 1],
+            id="it spins",
+        ),
+        pytest.param(
+            POLLS, 1, "it waits for what never comes", "tiny.py:14 in scaled: thread.join()", [0], id="it polls"
+        ),
+    ],
+)
+def test_a_scenario_that_is_stuck_tells_in_which_line_and_what_it_has_so_far(
+    judged: Judged, source: str, count: int, seen: str, line: str, so_far: list[int]
+) -> None:
+    found, rows, left = judged(watched, source, count)
+
+    assert found == seen
+    assert re.sub(":[23] in scaled: (while number:|pass)", ":3 in scaled: pass", rows[0]) == line
+    assert left == [so_far]
+
+
+def watched_and_broken(wall: Wall, source: str) -> list[Any]:
+    submission = handed_in(wall, source)
+    return failure_of(lambda: submission.run(keeps_a_list, 1, cpu_s=0.3))
+
+
+def test_what_a_watched_scenario_raises_is_told_with_its_lines(judged: Judged) -> None:
+    rows = ["tiny.py:2 in scaled: raise OSError('no')"]
+
+    assert judged(watched_and_broken, BROKEN) == [
+        "Crashed",
+        "the scenario runs to its end",
+        "it raised OSError: no",
+        rows,
+    ]
 
 
 # --- questions ----------------------------------------------------------------------------------------------------

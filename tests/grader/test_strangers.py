@@ -13,6 +13,7 @@ import random
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -138,6 +139,15 @@ def any_message(rng: random.Random) -> bytes:
             return frame({rng.choice(names): any_value(rng) for _ in range(rng.randint(1, 2))})
 
 
+# What is said of a scenario that is watched.
+WATCHED: Sequence[Callable[[Any], Any]] = (
+    lambda value: value,
+    lambda value: {"ended": value},
+    lambda value: {"stuck": ["tiny.py:1 in it: wait()"], "busy": True, "so_far": value},
+    lambda value: {"stuck": [value], "busy": value, "so_far": value},
+)
+
+
 class Stranger(Box):
     """A box at whose other end somebody answers each order at once, whatever comes to mind."""
 
@@ -168,7 +178,7 @@ class Stranger(Box):
         elif self.awaited is not None:
             self._far.sendall(frame({"paused": self.awaited}))
         else:
-            self._far.sendall(frame({"value": any_value(self._rng)}))
+            self._far.sendall(frame({"value": self._rng.choice(WATCHED)(any_value(self._rng))}))
 
     def send_signal(self, number: int) -> None:  # noqa: ARG002
         """Nobody there to be signalled, now and then."""
@@ -231,10 +241,17 @@ def exercises() -> Iterator[tuple[Exercise, ModuleType]]:
 
 
 def scenarios_in(module: ModuleType) -> list[Callable[..., Any]]:
-    """What is shipped into a box: functions that take a submission's module and a room."""
-    functions = [one for one in vars(module).values() if inspect.isfunction(one) and one.__module__ == module.__name__]
+    """What is shipped into a box: functions that take a submission's module and a room, of this file and of those
+    beside it that it imports."""
+    used = {one.__module__ for one in vars(module).values() if inspect.isfunction(one)}
+    beside = [file for file in map(sys.modules.get, used) if file and folder_of(file) == folder_of(module)]
+    functions = {one for file in (module, *beside) for one in vars(file).values() if inspect.isfunction(one)}
     heads = [(one, [name.lstrip("_") for name in inspect.signature(one).parameters]) for one in functions]
-    return [one for one, names in heads if names[:1] == ["student"]]
+    return sorted((one for one, names in heads if names[:1] == ["student"]), key=lambda one: one.__name__)
+
+
+def folder_of(module: ModuleType) -> Path:
+    return Path(str(module.__file__)).parent
 
 
 EXERCISES = list(exercises())
