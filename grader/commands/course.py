@@ -2,18 +2,26 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from grader.commands.environment import course_at, make_console, search_path
+from grader.commands.environment import (
+    course_at,
+    find_tools,
+    make_console,
+    owning_what_runs_below,
+    search_path,
+    this_machine,
+)
 from grader.errors import PASSED, SOMETHING_FAILED, CourseError
 from grader.report.output import Target, require_writable
 
 if TYPE_CHECKING:
-    from grader.prove.audit import Found
+    from grader.course.load import Course, Exercise
+    from grader.prove.audit import Extent, Found
 
 course_option = click.option(
     "--course", "course_dir", type=click.Path(path_type=Path), help="The folder with course.yaml."
@@ -48,39 +56,59 @@ def doctor(as_json: bool) -> NoReturn:
 )
 @click.option("--json", "json_file", type=click.Path(), metavar="FILE", help="Write the matrix; - is standard output.")
 @course_option
-@click.pass_obj
 def audit(
-    grade: Callable[[], object],
-    /,
+    *,
     exercises: tuple[str, ...],
+    quick: bool,
+    repeat: int,
+    burn: int,
+    references: bool,
+    jobs: int | None,
     json_file: str | None,
     course_dir: Path | None,
-    **options: Any,
 ) -> NoReturn:
     """Prove the course: each stub, reference, right and wrong submission gets what it promises."""
+    from grader.prove.audit import Extent
+
     targets = [] if json_file is None else [Target(json_file)]
     require_writable(targets)
     course = course_at(course_dir)
+    extent = Extent(quick=quick, references=references, repeat=repeat, burn=burn)
     with make_console(to_stderr=json_file == "-") as console:
 
         def say(line: str) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-        found = prove_aloud(say, command=grade, course=course, exercises=course.choose(exercises), **options)
+        found = run_audit(course, course.choose(exercises), extent, say, jobs=jobs)
     for target in targets:
         target.write(found.to_json() + "\n")
     sys.exit(PASSED if found.clean else SOMETHING_FAILED)
 
 
-def prove_aloud(say: Callable[[str], None], *, jobs: int | None = None, **plan: Any) -> "Found":
-    """Audit as `grader.prove.audit.Plan` is told, say what is found as it is found, and remember what was proven."""
-    from grader.prove import remembered as audited
+def run_audit(
+    course: "Course",
+    exercises: "Sequence[Exercise]",
+    extent: "Extent",
+    report_line: Callable[[str], None],
+    *,
+    jobs: int | None = None,
+) -> "Found":
+    """Audit these, report what is found as it is found, and remember what was proven."""
+    from grader.prove import remembered
     from grader.prove.audit import Plan, prove
 
-    proving = Plan(jobs=jobs or 2 * len(os.sched_getaffinity(0)), **plan)
-    found = prove(proving, say)
-    if found.proves_all and (warning := audited.remember(proving.course, proving.exercises)):
-        say(warning)
+    plan = Plan(
+        course=course,
+        exercises=tuple(exercises),
+        extent=extent,
+        jobs=jobs or 2 * len(os.sched_getaffinity(0)),
+        tools=find_tools(),
+        machine=this_machine(),
+    )
+    with owning_what_runs_below():
+        found = prove(plan, report_line)
+    if found.proves_all and (warning := remembered.remember(course, exercises)):
+        report_line(warning)
     return found
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from grader.course.load import Course
+    from grader.grading.slot import Tools
+    from grader.report.model import Machine
 
 
 def course_at(folder: Path | None, *, only: str | None = None) -> "Course":
@@ -22,11 +24,26 @@ def course_at(folder: Path | None, *, only: str | None = None) -> "Course":
     return load_course(find_course_root((folder or Path.cwd()).absolute()), only=only)
 
 
+_SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
+
+
 def search_path() -> str:
     """Where programs are looked for."""
-    from grader.doctor.examine import SYSTEM_PATH
+    return os.environ.get("PATH", _SYSTEM_PATH)
 
-    return os.environ.get("PATH", SYSTEM_PATH)
+
+def find_tools() -> "Tools":
+    """What a box is made of, as it is found on this machine."""
+    from grader.grading.slot import Tools
+
+    return Tools.found(search_path())
+
+
+def this_machine() -> "Machine":
+    """What a report says of it."""
+    from grader.doctor.examine import machine
+
+    return machine(path=search_path())
 
 
 def path_in_repository(path: Path) -> str | None:
@@ -52,3 +69,20 @@ def make_console(*, to_stderr: bool = False) -> "Iterator[Console]":
     stream = sys.stderr if to_stderr else sys.stdout
     width = int(columns) if columns.isdecimal() else None
     yield terminal.make_console(stream, colour=False if plain else None, width=width)
+
+
+@contextlib.contextmanager
+def owning_what_runs_below() -> Iterator[None]:
+    """Whatever is started in the block, and left behind by whoever started it, ends with the block.
+
+    For commands, which own their process. A slot that ends in order leaves nothing; one that was killed may.
+    """
+    from grader.box import kernel
+
+    kernel.adopt_orphans()
+    try:
+        yield
+    finally:
+        from grader.judge.descendants import end_descendants
+
+        end_descendants()

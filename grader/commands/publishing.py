@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from grader.commands.course import course_option, prove_aloud
+from grader.commands.course import course_option, run_audit
 from grader.commands.environment import course_at, make_console
 from grader.errors import CourseError, UsageError
 
@@ -43,10 +43,7 @@ _NEEDED = {"pinned": "OWNER/REPOSITORY@COMMIT", "image": "OWNER/NAME"}
 @click.option("--trust", is_flag=True, help="gradescope, prairielearn, autolab: grade there without a box.")
 @click.option("--no-audit", is_flag=True, help="Publish what no audit has proven; what is published says so.")
 @course_option
-@click.pass_obj
 def publish(
-    grade: Callable[[], object],
-    /,
     *,
     target: str,
     exercises: tuple[str, ...],
@@ -78,7 +75,7 @@ def publish(
         def say(line: str) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-        audited = _proven(say, grade, course, chosen, no_audit=no_audit)
+        audited = _proven(say, course, chosen, no_audit=no_audit)
         commit = publishing.publish(target, build, course, chosen, to, audited=audited, with_sizes=options["hidden"])
         origin = f"commit {commit[:12]}" if commit else "files that are not all committed"
         doubt = "" if audited else "; NOT AUDITED, as you asked"
@@ -104,7 +101,6 @@ def _build(target: str, options: Mapping[str, Any]) -> "Build":
 
 def _proven(
     say: Callable[[str], None],
-    grade: Callable[[], object],
     course: "Course",
     chosen: "Sequence[Exercise]",
     *,
@@ -116,13 +112,14 @@ def _proven(
         CourseError: the audit found something off.
     """
     from grader.prove import remembered as audited
+    from grader.prove.audit import Extent
 
     unproven = audited.unproven(course, chosen)
     if not unproven or no_audit:
         return not unproven
     names = ", ".join(one.number for one in unproven)
     say(f"No audit has found {names} as they are now: `grade audit --quick` runs first (--no-audit leaves it out).")
-    if not prove_aloud(say, command=grade, course=course, exercises=unproven, quick=True).clean:
+    if not run_audit(course, unproven, Extent(quick=True), say).clean:
         raise CourseError(
             "The audit found what stands above under OFF: nothing was published. Mend it, or publish with --no-audit."
         )

@@ -1,5 +1,5 @@
 """What a platform's entry point runs, on the platform, once for each submission: it finds the files that were handed
-in, types `grade`, and leaves an answer that the platform can read, however that ended. Knows what each platform makes
+in, has them graded, and leaves an answer that the platform can read, however that ended. Knows what each platform makes
 of an answer without a score; knows nothing of how a report becomes one (`grader.report.formats`).
 
 Two endings have no report. A submission that is refused is the student's to mend, and says how. Anything else that
@@ -16,29 +16,32 @@ broke is not the student's, and must not be read as a zero:
 
 import json
 import os
-import subprocess
 import sys
-import tempfile
+import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import click
 
-from grader.course.load import Exercise, load_course
-from grader.errors import NO_VERDICT, PASSED, SOMETHING_FAILED, CourseError, KitError, SubmissionError
-from grader.grading.handed_in import collect
+from grader.course.load import Course, Exercise, load_course
+from grader.doctor.examine import machine
+from grader.errors import CourseError, GraderError, KitError, SubmissionError
+from grader.grading.one import Start, grade
+from grader.grading.order import Order
+from grader.grading.slot import Slots, Tools
+from grader.report import terminal
+from grader.report.formats import render
+from grader.report.model import Check, Graded, Ungraded, scored
 from grader.report.output import STDOUT, Target
 from grader.safe_text import safe_text
 
 PLATFORMS = ("gradescope", "prairielearn", "autolab")
 
-_WITH_REPORT = (PASSED, SOMETHING_FAILED, NO_VERDICT)  # exit codes of `grade`
 _DEEPEST = 4  # folders below the top: a repository in a folder has exercises/ex03_epoll/ in the third
 _MOST_ENTRIES = 5_000  # a virtual environment, handed in by mistake, has more, and nothing that is wanted
-_PATIENCE_S = 30.0  # for `grade` to end in an orderly way when it is told to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class Job:
     Attributes:
         course: a folder with a course of one exercise.
         deadline_s: when the grading is given up; sooner than the platform would end it, because that is a zero.
-        options: for `grade`.
+        trust, hidden: as for `grade`.
     """
 
     platform: str
@@ -56,7 +59,8 @@ class Job:
     handed_in: Path
     output: Target
     deadline_s: float
-    options: Sequence[str]
+    trust: bool = False
+    hidden: bool = False
 
 
 def run(job: Job) -> None:
@@ -73,40 +77,39 @@ def run(job: Job) -> None:
 
 
 def _answer(job: Job) -> str:
-    exercises = load_course(job.course).exercises
+    course = load_course(job.course)
+    exercises = course.exercises
     if len(exercises) != 1:
         raise CourseError(f"{job.course}: {len(exercises)} exercises, where a platform grades one. Publish again.")
-    source = find(job.handed_in, exercises[0])
-    with tempfile.TemporaryDirectory() as name:
-        # What is refused here would be refused by `grade` too, with the exit code that a mistake in the course has.
-        collect(source, exercises[0].submit, Path(name, "clean"), file_kb=exercises[0].limits.file_kb)
-        report = Path(name, "answer")
-        command = [sys.executable, "-I", "-m", "grader", "exercise", exercises[0].slug, "--course", str(job.course)]
-        command += ["--submission", str(source), "--format", job.platform, "--output", str(report), *job.options]
-        code, said = _type(command, job.deadline_s, to_screen=not job.output.is_stdout)
-        if code in _WITH_REPORT and report.is_file() and report.stat().st_size:
-            return report.read_text(encoding="utf-8")
-        return _no_verdict(job, said)
+    (exercise,) = exercises
+    return render(job.platform, _graded(job, course, exercise))
 
 
-def _type(command: Sequence[str], deadline_s: float, *, to_screen: bool) -> tuple[int | None, str]:
-    """The exit code, and what was said on standard error; None and why when it did not end in time."""
-    screen = None if to_screen else subprocess.DEVNULL
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=screen, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
-    ) as process:
-        try:
-            said = process.communicate(timeout=deadline_s)[1]
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            try:
-                process.communicate(timeout=_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            return None, f"The grading had not ended after {deadline_s:g} s. Allow more time, or more processors."
-    if to_screen:
-        sys.stderr.write(said)
-    return process.returncode, said.strip() or f"`grade` ended with exit code {process.returncode} and no report."
+def _graded(job: Job, course: Course, exercise: Exercise) -> Graded | Ungraded:
+    """A report; what a person may read of it on the way goes to standard output, where that is not the answer's."""
+    path = os.pathsep.join(os.get_exec_path())
+    source = find(job.handed_in, exercise)
+    hidden = True if job.hidden else None
+    order = Order.of(course, exercise, source, machine(path=path), own=False, trust=job.trust, hidden=hidden)
+    with Slots(Tools.found(path)) as slots, Path(os.devnull).open("w") as nowhere:
+        screen = terminal.make_console(nowhere if job.output.is_stdout else sys.stdout, colour=False, width=None)
+
+        def ready(start: Start) -> None:
+            terminal.show_start(screen, refused=start.refused, untraceable=start.untraceable, asked=True)
+
+        def check(check: Check) -> None:
+            terminal.show_check(screen, scored(check))
+
+        deadline = threading.Timer(job.deadline_s, slots.close)
+        deadline.start()
+        report = grade(order, slots, ready, check)
+        deadline.cancel()
+        if slots.closed:
+            raise GraderError(
+                f"The grading had not ended after {job.deadline_s:g} s. Allow more time, or more processors."
+            )
+        terminal.show_report(screen, report)
+        return report
 
 
 # --- what was handed in -------------------------------------------------------------------------------------------
@@ -184,22 +187,24 @@ def _autolab_scores(job: Job, score: int | None) -> str:
 
 @click.command()
 @click.argument("platform", type=click.Choice(PLATFORMS))
-@click.argument("options", nargs=-1)
 @click.option("--course", type=click.Path(path_type=Path), required=True, help="A course of one exercise.")
 @click.option("--submission", type=click.Path(path_type=Path), required=True, help="What was handed in.")
 @click.option("--output", default=STDOUT, metavar="FILE", help="The platform's file; - is standard output.")
 @click.option("--deadline", type=float, required=True, metavar="SECONDS", help="When to give up.")
+@click.option("--trust", is_flag=True, help="Run without isolation.")
+@click.option("--hidden", is_flag=True, help="With the hidden sizes.")
 def main(
-    *, platform: str, options: Sequence[str], course: Path, submission: Path, output: str, deadline: float
+    *, platform: str, course: Path, submission: Path, output: str, deadline: float, trust: bool, hidden: bool
 ) -> None:
-    """Grade what was handed in on a platform; what stands behind -- is for `grade`."""
+    """Grade what was handed in on a platform."""
     job = Job(
         platform=platform,
         course=course.absolute(),
         handed_in=submission.absolute(),
         output=Target(output),
         deadline_s=deadline,
-        options=options,
+        trust=trust,
+        hidden=hidden,
     )
     run(job)
 

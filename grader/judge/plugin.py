@@ -25,6 +25,7 @@ from grader.course.load import Check as CheckRule
 from grader.course.load import Exercise
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, DeadlineReached, ForbiddenUse, Omitted, Unmeasured
+from grader.judge.protocol import BoxStarted, CheckEnded, Event, Started
 from grader.report.model import Check, Outcome
 from grader.safe_text import safe_text
 
@@ -35,7 +36,7 @@ _AUTHORS_LINE = 1_000  # characters of what is expected, which is a paragraph of
 
 @dataclass(kw_only=True, eq=False)
 class JudgePlugin:
-    """One grading of one submission. Hooks are called by pytest; `emit` takes each event as a mapping for JSON."""
+    """One grading of one submission. Hooks are called by pytest; `emit` takes each event."""
 
     exercise: Exercise
     wall: Wall
@@ -46,7 +47,7 @@ class JudgePlugin:
     wanted: tuple[str, ...]
     language: str
     keep: Path | None
-    emit: Callable[[Mapping[str, Any]], None]
+    emit: Callable[[Event], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     broken: str = ""  # why there is no verdict
     _policies: Policies = field(init=False)
@@ -110,7 +111,7 @@ class JudgePlugin:
             machine=self._machine,
             keep=self.keep,
             label=rule.name,
-            on_box=lambda pid: self.emit({"event": "box", "pid": pid}),
+            on_box=lambda pid: self.emit(BoxStarted(pid)),
         )
 
     @pytest.fixture
@@ -127,7 +128,7 @@ class JudgePlugin:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         rule = self._rule(item)
-        self.emit({"event": "started", "check": rule.name, "deadline_s": self.exercise.deadline_s(rule)})
+        self.emit(Started(rule.name, self.exercise.deadline_s(rule)))
         unmet = [need for need in rule.needs if self.outcomes.get(need) in _BLOCKING]
         if unmet:
             raise _NotRun(f"needs {', '.join(unmet)}")
@@ -195,7 +196,7 @@ class JudgePlugin:
             duration_s=round(self._durations_s[rule.name], 3),
             measurements=tuple(budgets.measurements) if budgets is not None else (),
         )
-        self.emit({"event": "check", "check": check.model_dump(mode="json")})
+        self.emit(CheckEnded(check.model_dump(mode="json")))
 
     def _not_measured(self, rule: CheckRule, budgets: Budgets | None) -> str:
         """Why a check that found nothing wrong has not looked at everything that its points are for; else nothing."""

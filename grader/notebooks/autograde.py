@@ -23,9 +23,9 @@ from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import is_grade, is_solution
 from traitlets import Unicode
 
-from grader.course.load import Exercise, load_course
+from grader.course.load import Course, load_course
 from grader.errors import CourseError, KitError, SubmissionError
-from grader.grading.child import grade_aside
+from grader.grading.hosted import grade_texts
 from grader.notebooks.cells import COURSE, MAGIC, check_of, first_line
 from grader.notebooks.extension import NoVerdict, verdict, words
 from grader.report.model import Graded, Outcome, Ungraded
@@ -121,28 +121,31 @@ class GradeInBox(NbGraderPreprocessor):
         return nb, resources
 
     def _report(self, nb: NotebookNode, assignment: str) -> Graded | Ungraded:
-        published = self._published(assignment)
-        course = published.root
+        course = self._published(assignment)
+        (published,) = course.exercises
+        exercise = published
         if self.course:
-            course = Path(CourseDirectory(parent=self).root, self.course)
-            if load_course(course, only=published.slug).exercises[0].digest != published.digest:
+            folder = Path(CourseDirectory(parent=self).root, self.course)
+            course = load_course(folder, only=published.slug)
+            (exercise,) = course.exercises
+            if exercise.digest != published.digest:
                 raise CourseError(
-                    f"{course} is not the course that was published: {published.slug} has other checks there. "
+                    f"{folder} is not the course that was published: {published.slug} has other checks there. "
                     "Take GradeInBox.course out of nbgrader_config.py, or publish again."
                 )
         handed_in = _handed_in(nb)
         if set(handed_in) != set(published.submit):
             wanted = ", ".join(f"`{first_line(name)}`" for name in published.submit)
             raise CourseError(f"The released notebook has not the cells that {published.slug} wants: {wanted}.")
-        return grade_aside([published.slug, "--course", str(course)], handed_in)
+        return grade_texts(course, exercise, handed_in)
 
-    def _published(self, assignment: str) -> Exercise:
-        """The exercise in the instructor's own copy; what lies beside a submission is a student's."""
+    def _published(self, assignment: str) -> Course:
+        """The course of one exercise in the instructor's own copy; what lies beside a submission is a student's."""
         folder = CourseDirectory(parent=self)
         course = load_course(Path(folder.format_path(folder.source_directory, ".", assignment), COURSE))
         if len(course.exercises) != 1:
             raise CourseError(f"{course.root}: a notebook's course has one exercise. Publish it again.")
-        return course.exercises[0]
+        return course
 
 
 def _handed_in(nb: NotebookNode) -> Mapping[str, str]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from grader.course.load import Exercise, load_course
+from grader.course.load import Course, load_course
 from grader.errors import CourseError, GraderError, KitError, UsageError
-from grader.grading.child import grade_aside
+from grader.grading.hosted import grade_own_work
 from grader.notebooks.cells import COURSE, first_line
 from grader.report import terminal
 from grader.report.model import UNCOUNTED, Graded, Outcome, ScoredCheck, Ungraded
@@ -38,7 +38,7 @@ class NoVerdict(Exception):
 def load_ipython_extension(shell: "_Shell") -> None:
     """What `%load_ext` calls."""
     try:
-        cells = _Cells(shell, _exercise(Path(COURSE)))
+        cells = _Cells(shell, _course_of_one(Path(COURSE)))
     except KitError as error:
         raise NoVerdict(str(error)) from error
     shell.register_magic_function(cells.solution, magic_kind="cell", magic_name="solution")
@@ -79,8 +79,9 @@ class _Shell(Protocol):
 class _Cells:
     """The cells of one kernel."""
 
-    def __init__(self, shell: _Shell, exercise: Exercise) -> None:
-        self._shell, self._exercise = shell, exercise
+    def __init__(self, shell: _Shell, course: Course) -> None:
+        self._shell, self._course = shell, course
+        (self._exercise,) = course.exercises
         self._texts: dict[str, str] = {}  # of the solution's cells, by file
         self._graded: tuple[Mapping[str, str], Graded | Ungraded] | None = None
 
@@ -117,7 +118,7 @@ class _Cells:
         if self._graded is None or self._graded[0] != self._texts:
             print(f"Grading all checks of {self._exercise.number}, once for this text of the solution ...")
             try:
-                report = grade_aside([self._exercise.slug, "--course", str(self._exercise.root)])
+                report = grade_own_work(self._course, self._exercise)
             except KitError as error:
                 raise NoVerdict(str(error)) from error
             for missing in report.missing_protections:
@@ -147,11 +148,11 @@ def _text_in(file: Path) -> str | None:
     return None
 
 
-def _exercise(folder: Path) -> Exercise:
+def _course_of_one(folder: Path) -> Course:
     try:
         course = load_course(folder)
     except CourseError as error:
         raise GraderError(f"{error}. The folder `{COURSE}` belongs beside the notebook.") from error
     if len(course.exercises) != 1:
         raise UsageError(f"{folder} has {len(course.exercises)} exercises, where a notebook has one.")
-    return course.exercises[0]
+    return course

@@ -1,26 +1,31 @@
 """The course proves itself: every stub earns nothing, every reference and every right solution earns everything, every
 submission that is wrong on purpose fails exactly what it promises, and every check is failed by one of them.
 
-Each grading is a `grade --json FILE` in a process of its own, as a person would type it; the audit only reads reports.
+Each grading is one as a person would order it, over a few slots that stay warm; the audit only reads reports.
 """
 
 import contextlib
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from grader.box.scratch import held_folder
 from grader.course.load import Course, Exercise
 from grader.course.stubs import stale_stub
-from grader.prove.playback import course_without_needs, write_playback
+from grader.errors import KitError
+from grader.grading.one import grade
+from grader.grading.order import Order
+from grader.grading.slot import Slots, Tools
+from grader.prove.playback import without_needs, write_playback
 from grader.prove.promises import DEAR, Promises, folders, points_lost, read_promises
-from grader.report.model import Graded, Isolation, Outcome, Ungraded, from_json
+from grader.report.model import Graded, Isolation, Machine, Outcome, Ungraded
 
 _RED = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN)
 _CELL = {
@@ -40,17 +45,32 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much to grade.
+
+    Attributes:
+        quick: each wrong submission only on what it promises to fail, and no right one with hidden sizes.
+        references: only stubs and references.
+        repeat: how often each reference.
+        burn: how many processes burn CPU meanwhile.
+    """
+
+    quick: bool = False
+    references: bool = False
+    repeat: int = 1
+    burn: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to audit, and how."""
 
     course: Course
     exercises: tuple[Exercise, ...]
-    jobs: int
-    quick: bool = False
-    references: bool = False
-    repeat: int = 1
-    burn: int = 0
-    command: Callable[[], object]  # `grade`, with its words in sys.argv; it is run in a process of its own
+    extent: Extent
+    jobs: int  # gradings at a time
+    tools: Tools
+    machine: Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,14 +143,14 @@ def prove(plan: Plan, say: Say) -> Found:
             say(line)
     for line in off:
         say(f"OFF  {line}")
-    with _burners(plan.burn), ThreadPoolExecutor(plan.jobs) as pool:
-        results = []
-        for result in pool.map(lambda row: _graded(plan, row), rows):
+    results = []
+    with _burners(plan.extent.burn), _graders(plan) as results_of:
+        for result in results_of(rows):
             results.append(result)
             say(_line(plan, result))
             for complaint in result.off:
                 say(f"       OFF  {complaint}")
-    if not plan.references:
+    if not plan.extent.references:
         for exercise in plan.exercises:
             for line in _never_red(exercise, results):
                 say(f"OFF  {line}")
@@ -177,89 +197,78 @@ def rows_of(plan: Plan, exercise: Exercise, promises: Promises) -> Iterator[Row]
         )
 
     yield row("stub", exercise.handout_dir)
-    for run in range(1, plan.repeat + 1):
+    for run in range(1, plan.extent.repeat + 1):
         yield row("reference", exercise.solution_dir, run=run)
-    if plan.references:
+    if plan.extent.references:
         return
     yield row("playback", exercise.solution_dir, hidden=exercise.hidden_sizes is not None)
     right = {f"right/{folder.name}": folder for folder in folders(exercise.checks_dir / "right")}
     for name, folder in right.items():
         yield row(name, folder)
-    if exercise.hidden_sizes is not None and not plan.quick:
+    if exercise.hidden_sizes is not None and not plan.extent.quick:
         for name, folder in {"reference": exercise.solution_dir, **right}.items():
             yield row(name, folder, hidden=True)
     for name, promise in promises.wrong.items():
-        only = promise.red if plan.quick else ()
+        only = promise.red if plan.extent.quick else ()
         yield row(f"wrong/{name}", exercise.checks_dir / "wrong" / name, only=only, red=promise.red)
 
 
-# Forked from a process that has imported everything already: a third of what a short grading costs.
-_FORKS = multiprocessing.get_context("forkserver")
-_REPORT, _OUTPUT = "report.json", "output"
-_FORKS.set_forkserver_preload(
-    ["grader.commands.main", "grader.grading.one", "grader.report.history", "grader.report.terminal"]
-)
+@contextlib.contextmanager
+def _graders(plan: Plan) -> Iterator[Callable[[Sequence[Row]], Iterator[Result]]]:
+    """As many threads as there are jobs, each with slots of its own; they give results in the order of the rows."""
+    own = threading.local()
+    all_slots: list[Slots] = []
+
+    def begin() -> None:
+        own.slots = Slots(plan.tools)
+        all_slots.append(own.slots)
+
+    pool = ThreadPoolExecutor(plan.jobs, initializer=begin)
+    try:
+        yield lambda rows: pool.map(lambda row: _graded(plan, row, own.slots), rows)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for slots in all_slots:  # whoever still grades ends without a verdict
+            slots.close()
+        pool.shutdown()
 
 
-def _graded(plan: Plan, row: Row) -> Result:
-    with held_folder() as scratch:
-        try:
-            if row.submission == "playback":
-                report = _played_back(plan, row, scratch)
-            else:
-                words = [word for name in row.only for word in ("--only", name)]
-                report = _report(plan, row, row.source, [*words, *_sizes(row)], scratch)
-        except _NoReport as error:
-            return Result(row=row, report=None, off=(f"no report: {error}",))
+def _graded(plan: Plan, row: Row, slots: Slots) -> Result:
+    exercise = plan.course.find(row.exercise)
+    try:
+        if row.submission == "playback":
+            report = _played_back(plan, row, exercise, slots)
+        else:
+            report = _report(_order(plan, row, exercise, row.source), slots)
+    except KitError as error:
+        return Result(row=row, report=None, off=(f"no report: {error}",))
     return Result(row=row, report=report, off=tuple(_off(row, report)))
 
 
-def _sizes(row: Row) -> list[str]:
-    return ["--hidden"] if row.hidden else []
+class _More(TypedDict, total=False):
+    seed: int
+    keep: Path
+    trust: bool
 
 
-def _played_back(plan: Plan, row: Row, scratch: Path) -> Graded | Ungraded:
+def _order(plan: Plan, row: Row, exercise: Exercise, source: Path, **more: Unpack[_More]) -> Order:
+    return Order.of(plan.course, exercise, source, plan.machine, hidden=row.hidden, checks=row.only, **more)
+
+
+def _report(order: Order, slots: Slots) -> Graded | Ungraded:
+    return grade(order, slots, lambda _start: None, lambda _check: None)
+
+
+def _played_back(plan: Plan, row: Row, exercise: Exercise, slots: Slots) -> Graded | Ungraded:
     """The reference's answers to one seed, handed in at another. As a stranger's work it gets the hidden sizes."""
-    (first, second), kept = (scratch / "first", scratch / "second"), scratch / "kept"
-    first.mkdir()
-    second.mkdir()
-    report = _report(plan, row, row.source, ["--seed", "1", "--keep", str(kept), *_sizes(row)], first)
-    if not report.graded:
-        return report
-    exercise = plan.course.find(row.exercise)
-    file = second / exercise.submit[0]
-    write_playback(kept, file)
-    course_without_needs(exercise, scratch / "course")
-    bare = ["--trust"] if report.isolation is Isolation.BARE else []
-    return _report(plan, row, file, ["--seed", "2", "--course", str(scratch / "course"), *bare], second)
-
-
-class _NoReport(Exception):
-    """A grading that ended without one: its last words."""
-
-
-def _report(plan: Plan, row: Row, source: Path, words: Sequence[str], scratch: Path) -> Graded | Ungraded:
-    command = ["exercise", row.exercise, "--course", str(plan.course.root), "--submission", str(source), *words]
-    grading = _FORKS.Process(target=_grade, args=(plan.command, command, str(scratch)))
-    grading.start()
-    grading.join()
-    try:
-        return from_json((scratch / _REPORT).read_bytes())
-    except (OSError, ValueError) as error:
-        said = [f"it ended with {grading.exitcode}"]
-        with contextlib.suppress(OSError):  # it may have been killed before it opened it
-            said += (scratch / _OUTPUT).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise _NoReport(said[-1]) from error
-
-
-def _grade(command: Callable[[], object], words: Sequence[str], scratch: str) -> None:
-    """The command with these words, in this process; what it says goes into a file."""
-    os.chdir(scratch)
-    with Path(_OUTPUT).open("wb") as output:
-        for fd in (1, 2):
-            os.dup2(output.fileno(), fd)
-    sys.argv = ["grade", *words, "--json", _REPORT]
-    command()
+    with held_folder() as scratch:
+        kept, file = scratch / "kept", scratch / exercise.submit[0]
+        report = _report(_order(plan, row, exercise, row.source, seed=1, keep=kept), slots)
+        if not report.graded:
+            return report
+        write_playback(kept, file)
+        bare = report.isolation is Isolation.BARE
+        return _report(_order(plan, row, without_needs(exercise), file, seed=2, trust=bare), slots)
 
 
 def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:
@@ -300,7 +309,7 @@ def _line(plan: Plan, result: Result) -> str:
     exercise = plan.course.find(row.exercise)
     cells = {check.name: _CELL[check.outcome] for check in result.report.checks} if result.report else {}
     matrix = "".join(cells.get(check.name, " ") for check in exercise.checks)
-    run = f" #{row.run}" if plan.repeat > 1 and row.submission == "reference" and not row.hidden else ""
+    run = f" #{row.run}" if plan.extent.repeat > 1 and row.submission == "reference" and not row.hidden else ""
     run += " hidden" if row.hidden and row.submission != "playback" else ""
     return f"{'OFF' if result.off else 'ok':4} {row.exercise} {row.submission + run:32} {matrix}"
 

@@ -9,13 +9,10 @@ the answers of the scenario that is most like it.
 import base64
 import json
 import lzma
-import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from grader.course.load import COURSE_FILE, Exercise
+from grader.course.load import Exercise
 
 _MOST_BYTES = 150_000  # of what is known, packed: a submission's file has a limit
 
@@ -29,18 +26,10 @@ def write_playback(kept: Path, file: Path) -> int:
     return len(runs)
 
 
-def course_without_needs(exercise: Exercise, root: Path) -> None:
-    """Write a course to `root` that has this exercise alone, and no check of it needs another one."""
-    for folder in (exercise.handout_dir, exercise.checks_dir):
-        unwanted = shutil.ignore_patterns("right", "wrong", "__pycache__")
-        shutil.copytree(folder, root / folder.relative_to(exercise.root), ignore=unwanted)
-    course = yaml.safe_load((exercise.root / COURSE_FILE).read_text(encoding="utf-8"))
-    (root / COURSE_FILE).write_text(yaml.safe_dump({**course, "exercises": [exercise.slug]}), encoding="utf-8")
-    file = root / "exercises" / exercise.slug / "exercise.yaml"
-    written = yaml.safe_load(file.read_text(encoding="utf-8"))
-    for check in written["checks"]:
-        check.pop("needs", None)
-    file.write_text(yaml.safe_dump(written, allow_unicode=True), encoding="utf-8")
+def without_needs(exercise: Exercise) -> Exercise:
+    """The exercise, but no check of it needs another one."""
+    checks = tuple(check.model_copy(update={"needs": ()}) for check in exercise.checks)
+    return exercise.model_copy(update={"checks": checks})
 
 
 def _runs(path: Path) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ def image_tag(kit: Tree) -> str:
 
 
 def options(exercise: Exercise, *, trust: bool, hidden: bool) -> list[str]:
-    """What `grade` is told on a platform."""
+    """What `grading.on_platform` is told."""
     return ["--trust"] * trust + ["--hidden"] * (hidden and exercise.hidden_sizes is not None)
 
 

@@ -98,6 +98,22 @@ def banner(console: Console, lines: Iterable[str]) -> None:
     console.print(Panel(text, box=box.ASCII, border_style="yellow", width=console.width))
 
 
+def show_start(console: Console, *, refused: str, untraceable: str | None, asked: bool) -> None:
+    """What is not as it should be before the first check runs, and what that costs.
+
+    Args:
+        refused: why nothing is isolated; empty when all is.
+        untraceable: why no system call can be counted; None when they can be.
+        asked: whether a person asked for no isolation, or it is their own work.
+    """
+    if refused:
+        whose = "You asked for it" if asked else "This is your own work"
+        lines = [f"NOT ISOLATED: {refused}.", f"{whose}, so it runs bare, and the result is not official."]
+        banner(console, [*lines, "`grade doctor` says what is missing and the line that mends it."])
+    if untraceable:
+        banner(console, [f"System calls cannot be counted: {untraceable}. Those checks will be unmeasured."])
+
+
 def show_check(console: Console, check: Check) -> None:
     """One check as it ends: a line, and below it the message of a check that did not pass.
 

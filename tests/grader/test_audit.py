@@ -1,16 +1,18 @@
 """The course proves itself: `grade audit` on the tiny course, as it is and with each promise broken."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from grader.course.load import load_course
+from grader.course.load import Course, load_course
+from grader.grading import slot
+from grader.grading.slot import Tools
 from grader.prove import audit
 from grader.prove.promises import read_promises
+from grader.report.model import Machine
 from gradings import CHECKS, EXERCISE, HANDOUT, SLUG, Done, Tiny, tiny_course
 
 WRONG = f"tests/{SLUG}/wrong"
@@ -30,6 +32,12 @@ def only_promises(course: Tiny, **red: Sequence[str]) -> None:
     for folder in (course.root / WRONG).iterdir():
         if folder.is_dir() and folder.name not in red:
             shutil.rmtree(folder)
+
+
+def planned(course: Course, extent: audit.Extent) -> audit.Plan:
+    machine = Machine(kernel="6", python="3.11.2", strace=None, bwrap=None, nofile=1024)
+    tools = Tools(bwrap="/usr/bin/bwrap", strace=None)
+    return audit.Plan(course=course, exercises=course.exercises, extent=extent, jobs=1, tools=tools, machine=machine)
 
 
 # --- a course that keeps its promises -----------------------------------------------------------------------------
@@ -159,28 +167,21 @@ def test_a_submission_that_cannot_be_graded_is_off_and_told(course: Tiny) -> Non
     done = course.type("audit", "--references")
 
     assert done.code == 1
-    assert "no report: grade: " in done.out
+    assert "no report: " in done.out
     assert "NUL" in done.out
 
 
-def test_a_grading_that_ends_without_a_word_is_off_and_told(course: Tiny) -> None:
+def test_a_grading_that_ends_without_a_word_is_off_and_told(course: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_course(course.root)
-    plan = audit.Plan(
-        course=loaded,
-        exercises=loaded.exercises,
-        jobs=1,
-        quick=False,
-        references=True,
-        repeat=1,
-        burn=0,
-        command=os.abort,
-    )
+    monkeypatch.setattr(slot, "_COMMAND", ("/bin/false",))
+    plan = planned(loaded, audit.Extent(references=True))
     said: list[str] = []
 
     found = audit.prove(plan, said.append)
 
     assert not found.clean
-    assert [result.off for result in found.results] == [("no report: it ended with -6",)] * 2
+    ended = "no verdict: The judge ended before its verdict (exit status 1). Run it again."
+    assert [result.off for result in found.results] == [(ended,)] * 2
 
 
 @pytest.mark.parametrize(
@@ -339,7 +340,7 @@ def test_rules_need_a_handout_that_they_stand_in(course: Tiny) -> None:
 def test_hidden_sizes_are_tried_on_the_reference_and_on_what_is_right_in_a_full_audit(course: Tiny) -> None:
     course.write(f"tests/{SLUG}/hidden/sizes.yaml", "format: 1\nsizes:\n  requests: 21\n")
     exercise = load_course(course.root).exercises[0]
-    plan = audit.Plan(course=load_course(course.root), exercises=(exercise,), jobs=1, command=os.abort)
+    plan = planned(load_course(course.root), audit.Extent())
 
     rows = audit.rows_of(plan, exercise, read_promises(exercise))
 

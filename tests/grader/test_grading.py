@@ -8,15 +8,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from grader.errors import GraderError
-from grader.grading import one as grading
-from grader.grading.one import Start
+from grader.grading import one, slot
+from grader.grading.slot import Slot, Tools
+from grader.judge.protocol import Job
 from grader.report.model import Check, Isolation, Outcome
 from gradings import CHECKS, EXERCISE, SLUG, Tiny, tiny_course
 
@@ -404,152 +405,187 @@ def test_nothing_is_left_behind_in_the_temporary_folder(course: Tiny) -> None:
 # --- a judge that is not one --------------------------------------------------------------------------------------
 
 
-@contextmanager
-def judge_that_says(*lines: object, afterwards: str = "") -> Iterator[grading._Judge]:
-    """A process in the judge's place that writes these events (text as it is, else as JSON), and then runs a line."""
-    text = "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
-    reading, writing = os.pipe()
-    program = "import os, sys, time\nos.write(int(sys.argv[1]), sys.argv[2].encode())\n" + afterwards
-    with subprocess.Popen([sys.executable, "-I", "-c", program, str(writing), text], pass_fds=[writing]) as process:
-        os.close(writing)
-        try:
-            yield grading._Judge(process, reading)
-        finally:
-            os.close(reading)
-            process.kill()
+@pytest.fixture
+def slot_that_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Slot]]:
+    """A process in a slot's place that writes these events (text as it is, else as JSON), and then runs a line."""
+    with ExitStack() as slots:
+
+        def begin(*lines: object, afterwards: str = "") -> Slot:
+            text = "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
+            # What was sent to it is read: who ends with something unread takes along what it has said.
+            program = (
+                "import os, socket, sys, time\n"
+                "control = socket.socket(fileno=int(sys.argv[2]))\n"
+                "control.recv(1 << 16)\n"
+                "first, end, rest = sys.argv[1].encode().partition(b'\\n')\n"
+                "control.sendall(first + end)\n"
+                "if b'Ready' in first: control.recv(1 << 16)\n"
+                f"control.sendall(rest)\n{afterwards}"
+            )
+            monkeypatch.setattr(slot, "_COMMAND", (sys.executable, "-I", "-c", program, text))
+            return slots.enter_context(Slot(Tools(bwrap="/usr/bin/bwrap", strace=None), boxed=True))
+
+        yield begin
 
 
 def check(name: str, outcome: str = "passed") -> Mapping[str, object]:
     one = Check(name=name, title="A check", points=10, outcome=Outcome(outcome), duration_s=0.1)
-    return {"event": "check", "check": one.model_dump(mode="json")}
+    return {"event": "CheckEnded", "check": one.model_dump(mode="json")}
 
 
 def started(name: str, *, deadline_s: float = 30.0) -> Mapping[str, object]:
-    return {"event": "started", "check": name, "deadline_s": deadline_s}
+    return {"event": "Started", "check": name, "deadline_s": deadline_s}
 
 
-READY: Mapping[str, object] = {"event": "ready", "untraceable": None}
-FINISHED: Mapping[str, object] = {"event": "finished"}
+READY: Mapping[str, object] = {"event": "Ready", "untraceable": None}
+FINISHED: Mapping[str, object] = {"event": "Finished"}
+ENDED: Mapping[str, object] = {"event": "Ended", "how": "exit status 0"}
+JOB = Job(exercise="", staging="", seed=1, sizes={}, checks=["one", "two"], language="en", keep=None)
 
 
-def followed(judge: grading._Judge, names: tuple[str, ...] = ("one", "two")) -> tuple[list[Start], list[str]]:
-    """Follow a judge to its end: how it started, and the checks that it reported."""
-    starts: list[Start] = []
+def followed(judge: Slot, names: tuple[str, ...] = ("one", "two")) -> list[str]:
+    """Follow a judge to its end: the checks that it reported."""
     ended: list[str] = []
-    conversation = grading._Conversation(names, judge, "", starts.append, lambda one: ended.append(one.name))
-    conversation.follow()
-    return starts, ended
+    verdict = one._Verdict(names, lambda check: ended.append(check.name))
+    for event in judge.judge(JOB):
+        verdict.take(event)
+    verdict.require_whole()
+    return ended
 
 
-def test_a_judge_that_reports_every_check_once_and_finishes_is_believed() -> None:
-    events = [READY, started("one"), {"event": "box", "pid": 1}, check("one"), started("two"), check("two"), FINISHED]
-    with judge_that_says(*events) as judge:
-        starts, ended = followed(judge)
+def test_a_judge_that_reports_every_check_once_and_finishes_is_believed(slot_that_says: Callable[..., Slot]) -> None:
+    box = {"event": "BoxStarted", "pid": 1}
+    events = [READY, started("one"), box, check("one"), started("two"), check("two"), FINISHED, ENDED]
 
-    assert [start.isolation for start in starts] == [Isolation.BOXED]
-    assert ended == ["one", "two"]
+    assert followed(slot_that_says(*events)) == ["one", "two"]
 
 
 @pytest.mark.parametrize(
     ("events", "reason"),
     [
-        pytest.param([READY, FINISHED], "finished with 0 of 2 checks", id="no check at all"),
-        pytest.param([READY, check("one"), FINISHED], "finished with 1 of 2 checks", id="a check too few"),
-        pytest.param([check("one"), check("two"), FINISHED], "how it isolates", id="no proof of the wall"),
-        pytest.param([READY, check("two"), check("one"), FINISHED], "finished with 2 of 2", id="in another order"),
+        pytest.param([READY, FINISHED, ENDED], "finished with 0 of 2 checks", id="no check at all"),
+        pytest.param([READY, check("one"), FINISHED, ENDED], "finished with 1 of 2 checks", id="a check too few"),
+        pytest.param([check("one"), check("two"), FINISHED], "was not to come", id="no proof of the wall"),
+        pytest.param(
+            [READY, check("two"), check("one"), FINISHED, ENDED], "finished with 2 of 2", id="in another order"
+        ),
         pytest.param([READY, check("one"), check("one")], "check one, which was not to come", id="a check twice"),
         pytest.param([READY, check("three")], "check three, which was not to come", id="a check that nobody asked for"),
+        pytest.param([READY, FINISHED, check("one")], "check one, which was not to come", id="a check behind the end"),
         pytest.param([READY, check("one")], "ended before its verdict (exit status 0)", id="it ends early"),
+        pytest.param(
+            [READY, check("one"), ENDED], "its verdict (exit status 0)", id="its slot says that it ended early"
+        ),
         pytest.param([], "ended before its verdict", id="it says nothing"),
         pytest.param([READY, "{\n"], "not JSON", id="half a line"),
         pytest.param(
             [READY, "\udcff\n".encode("utf-8", "surrogateescape").decode("latin-1")], "not JSON", id="no text"
         ),
         pytest.param([READY, "[1, 2]\n"], "not an event", id="a list"),
-        pytest.param([{"event": "verdict", "score": 100}], "not an event", id="an event that there is not"),
-        pytest.param([READY, {"event": "check"}], "not an event", id="an empty check"),
+        pytest.param([{"event": "Verdict", "score": 100}], "not an event", id="an event that there is not"),
+        pytest.param([READY, {"event": "CheckEnded"}], "not an event", id="an empty check"),
         pytest.param(
-            [READY, {"event": "check", "check": {"name": "one", "outcome": "splendid"}}],
+            [READY, {"event": "CheckEnded", "check": {"name": "one", "outcome": "splendid"}}],
             "a check that is not one",
             id="an outcome that there is not",
         ),
-        pytest.param([READY, {"event": "started"}], "not an event", id="a start without a deadline"),
-        pytest.param([READY, {"event": "started", "deadline_s": "soon"}], "not an event", id="a deadline in words"),
-        pytest.param([READY, {"event": "box", "pid": None}], "not an event", id="a box without a number"),
+        pytest.param([READY, {"event": "Started"}], "not an event", id="a start without a deadline"),
         pytest.param(
-            [READY, {"event": "broken", "reason": "out of paper"}], "out of paper", id="it says that it broke"
+            [READY, {"event": "Started", "check": "one", "deadline_s": "soon"}],
+            "not an event",
+            id="a deadline in words",
+        ),
+        pytest.param([READY, {"event": "BoxStarted", "pid": None}], "not an event", id="a box without a number"),
+        pytest.param([READY, {"event": "BoxStarted", "pid": True}], "not an event", id="a truth for a number"),
+        pytest.param([READY, {**FINISHED, "score": 100}], "not an event", id="more than an event has"),
+        pytest.param([{"event": "Broken", "reason": "out of paper"}], "out of paper", id="its slot says that it broke"),
+        pytest.param(
+            [READY, {"event": "Broken", "reason": "out of paper"}], "out of paper", id="it says that it broke"
         ),
         pytest.param(["9" * 5000 + "\n"], "not JSON", id="a number without end"),
         pytest.param(["[" * 100_000 + "\n"], "not JSON", id="nested without end"),
     ],
 )
-def test_whatever_else_a_judge_says_is_no_verdict(events: list[object], reason: str) -> None:
-    with judge_that_says(*events) as judge, pytest.raises(GraderError) as raised:
-        followed(judge)
+def test_whatever_else_a_judge_says_is_no_verdict(
+    events: list[object], reason: str, slot_that_says: Callable[..., Slot]
+) -> None:
+    with pytest.raises(GraderError) as raised:
+        followed(slot_that_says(*events))
 
     assert reason in str(raised.value)
 
 
-def test_a_line_without_an_end_is_not_an_event_when_the_judge_dies_in_it() -> None:
-    last = json.dumps(FINISHED)
-    with judge_that_says(READY, check("one"), check("two"), last) as judge, pytest.raises(GraderError) as raised:
-        followed(judge)
-
-    assert "ended before its verdict" in str(raised.value)
-
-
-def test_a_judge_that_was_killed_is_named_with_the_signal() -> None:
-    with (
-        judge_that_says(READY, afterwards="os.kill(os.getpid(), 9)") as judge,
-        pytest.raises(GraderError, match="signal SIGKILL"),
-    ):
+def test_a_line_without_an_end_is_not_an_event_when_the_judge_dies_in_it(slot_that_says: Callable[..., Slot]) -> None:
+    judge = slot_that_says(READY, check("one"), check("two"), FINISHED, json.dumps(ENDED))
+    with pytest.raises(GraderError, match="ended before its verdict"):
         followed(judge)
 
 
-def test_a_refusal_is_not_taken_for_a_verdict() -> None:
-    with (
-        judge_that_says({"event": "refused", "reason": "no namespaces"}) as judge,
-        pytest.raises(grading._Refused, match="no namespaces"),
-    ):
+def test_a_judge_that_was_killed_is_named_with_the_signal(slot_that_says: Callable[..., Slot]) -> None:
+    judge = slot_that_says(READY, afterwards="os.kill(os.getpid(), 9)")
+    with pytest.raises(GraderError, match="signal SIGKILL"):
         followed(judge)
 
 
-def test_behind_the_deadline_the_box_is_killed_first_and_the_judge_may_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grading, "BOX_GRACE_S", 0.1)
+def test_a_refusal_is_not_taken_for_a_verdict(slot_that_says: Callable[..., Slot]) -> None:
+    judge = slot_that_says({"event": "Refused", "reason": "no namespaces"})
+    with pytest.raises(slot.IsolationRefused, match="no namespaces"):
+        followed(judge)
+
+
+def test_behind_the_deadline_the_box_is_killed_first_and_the_judge_may_go_on(
+    monkeypatch: pytest.MonkeyPatch, slot_that_says: Callable[..., Slot]
+) -> None:
+    monkeypatch.setattr(slot, "BOX_GRACE_S", 0.1)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as box:
-        events = [READY, started("one", deadline_s=0.0), {"event": "box", "pid": box.pid}]
+        events = [READY, started("one", deadline_s=0.0), {"event": "BoxStarted", "pid": box.pid}]
         # The judge waits for its box as a real one does, and reports when that has gone.
-        told = json.dumps(check("one", "crashed")) + "\n" + json.dumps(FINISHED) + "\n"
+        told = "".join(json.dumps(event) + "\n" for event in (check("one", "crashed"), FINISHED, ENDED))
         wait = f"while os.path.exists('/proc/{box.pid}/exe'): time.sleep(0.01)\n"
-        tell = f"os.write(int(sys.argv[1]), {told!r}.encode())\n"
-        with judge_that_says(*events, afterwards=wait + tell) as judge:
-            _, ended = followed(judge, ("one",))
+        judge = slot_that_says(*events, afterwards=f"{wait}control.sendall({told!r}.encode())\ntime.sleep(600)")
+        ended = followed(judge, ("one",))
 
     assert ended == ["one"]
     assert box.returncode == -9
 
 
-def test_a_judge_that_hangs_although_its_box_is_gone_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grading, "BOX_GRACE_S", 0.1)
-    monkeypatch.setattr(grading, "JUDGE_GRACE_S", 0.1)
-    events = [READY, started("one", deadline_s=0.0)]
-    with (
-        judge_that_says(*events, afterwards="time.sleep(600)") as judge,
-        pytest.raises(GraderError, match="The judge hangs"),
-    ):
+def test_a_judge_that_hangs_although_its_box_is_gone_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, slot_that_says: Callable[..., Slot]
+) -> None:
+    monkeypatch.setattr(slot, "BOX_GRACE_S", 0.1)
+    monkeypatch.setattr(slot, "JUDGE_GRACE_S", 0.1)
+    judge = slot_that_says(READY, started("one", deadline_s=0.0), afterwards="time.sleep(600)")
+    with pytest.raises(GraderError, match="The judge hangs"):
         followed(judge)
 
 
-def test_a_judge_that_never_starts_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grading, "START_S", 0.1)
-    with judge_that_says(afterwards="time.sleep(600)") as judge, pytest.raises(GraderError, match="The judge hangs"):
+def test_a_judge_that_never_starts_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, slot_that_says: Callable[..., Slot]
+) -> None:
+    monkeypatch.setattr(slot, "START_TIMEOUT_S", 0.1)
+    judge = slot_that_says(afterwards="time.sleep(600)")
+    with pytest.raises(GraderError, match="The judge hangs"):
         followed(judge)
+
+
+def test_a_slot_that_ignores_its_end_is_killed(
+    monkeypatch: pytest.MonkeyPatch, slot_that_says: Callable[..., Slot]
+) -> None:
+    monkeypatch.setattr(slot, "_ENDING_TIMEOUT_S", 0.1)
+    ready = json.dumps(READY) + "\n"
+    deaf = f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ncontrol.sendall({ready!r}.encode())\n"
+    judge = slot_that_says(afterwards=f"{deaf}time.sleep(600)")
+    judge.wait_until_ready()
+
+    judge.close()
+
+    assert judge._process.returncode == -9
 
 
 JUDGE_WITH_A_GRANDCHILD = """
 import subprocess, sys
 import psutil
-from grader.grading import one as grading
+from grader.judge.descendants import end_descendants
 from grader.box import kernel
 
 kernel.adopt_orphans()
@@ -557,15 +593,15 @@ child = "import subprocess; subprocess.run(['sleep', '600'], start_new_session=T
 judge = subprocess.Popen([sys.executable, "-c", child], start_new_session=True)
 while not (below := psutil.Process(judge.pid).children()):
     pass
-grading._end(judge)
-print(judge.returncode, [one.is_running() for one in below], psutil.Process().children(recursive=True))
+end_descendants()
+print([one.is_running() for one in below], psutil.Process().children(recursive=True))
 """
 
 
 def test_the_end_of_a_judge_is_the_end_of_all_that_it_started() -> None:
     done = subprocess.run([sys.executable, "-c", JUDGE_WITH_A_GRANDCHILD], capture_output=True, text=True, check=False)
 
-    assert done.stdout == "-9 [False] []\n", done.stderr
+    assert done.stdout == "[False] []\n", done.stderr
 
 
 def test_the_judge_takes_no_code_from_another_process(course: Tiny) -> None:
@@ -582,7 +618,7 @@ NEGLECTS = "import os, signal; os.fork() or os._exit(0); print('neglects', flush
 LEAVES_A_ZOMBIE = f"""
 import subprocess, sys
 import psutil
-from grader.grading import one as grading
+from grader.judge.descendants import _descendants, end_descendants
 from grader.box import kernel
 
 kernel.adopt_orphans()
@@ -590,8 +626,8 @@ judge = subprocess.Popen(["sh", "-c", "$0 -c \\"$1\\" & wait", sys.executable, {
 judge.stdout.readline()
 while psutil.STATUS_ZOMBIE not in [one.status() for one in psutil.Process().children(recursive=True)]:
     pass
-assert len(grading._descendants()) == 3
-grading._end(judge)
+assert len(_descendants()) == 3
+end_descendants()
 print(psutil.Process().children(recursive=True))
 """
 

@@ -21,8 +21,7 @@ import pytest
 from classroom import NUMBER, PROGRAMS, Classroom, Notebook, added, cell_id, cell_of, read, solved, text_of
 from grader.course.load import POINTS, Course, load_course
 from grader.course.stubs import solution_lines, stub_of
-from grader.errors import CourseError, GraderError, KitError
-from grader.grading.child import grade_aside
+from grader.errors import CourseError
 from grader.notebooks.cells import solution_cell
 from grader.notebooks.extension import NoVerdict, verdict
 from grader.publish import nbgrader
@@ -633,14 +632,7 @@ def test_points_that_were_neither_won_nor_lost_are_no_verdict(
         assert verdict(report, "c10k").outcome is outcome
 
 
-# --- a grading aside ------------------------------------------------------------------------------------------------
-
-
-def test_a_grading_without_a_report_says_why(tmp_path: Path) -> None:
-    with pytest.raises(GraderError, match=r"The grading ended without a word \(status 0\)"):
-        grade_aside(["exercise", "--help"])
-    with pytest.raises(KitError, match="there is no exercise 'ex77'"):
-        grade_aside(["ex77", "--course", str(tiny_course(tmp_path).root)])
+# --- a grading for a host -----------------------------------------------------------------------------------------
 
 
 def name_of(process: psutil.Process) -> str:
@@ -662,10 +654,13 @@ def test_when_its_host_ends_a_grading_ends_and_leaves_nothing(
         tiny = tiny_course(folder)
         (folder / "tmp").mkdir(mode=0o755)
         code = (
-            "import sys; from grader.grading.child import grade_aside\n"
-            "grade_aside(sys.argv[1:], {'tiny.py': 'while True: 0'})"
+            "import sys; from pathlib import Path\n"
+            "from grader.course.load import load_course\n"
+            "from grader.grading.hosted import grade_texts\n"
+            "course = load_course(Path(sys.argv[1]))\n"
+            "grade_texts(course, course.exercises[0], {'tiny.py': 'while True: 0'})"
         )
-        command = [sys.executable, "-c", code, "ex90", "--course", str(tiny.root)]
+        command = [sys.executable, "-c", code, str(tiny.root)]
         with subprocess.Popen(command, env={"TMPDIR": str(folder / "tmp")}, stderr=subprocess.DEVNULL) as host:
             wait_until(lambda: "bwrap" in map(name_of, descendants(host.pid)), "a box")
             below = descendants(host.pid)

@@ -84,7 +84,8 @@ def test_hidden_sizes_are_carried_only_when_they_are_asked_for(target: str, secr
     told = {
         name.rpartition("/")[2]
         for name, data in texts({name: file.data for name, file in published.items()})
-        if not name.endswith((".tar", ".zip")) and re.search(rb'-- --hidden( &&|$)|"--hidden"$', data, re.MULTILINE)
+        if not name.endswith((".tar", ".zip"))
+        and re.search(rb'--deadline [0-9]+ --hidden( &&|$)|"--hidden"$', data, re.MULTILINE)
     }
     assert told == {{"gradescope": "run_autograder", "prairielearn": "info.json", "autolab": "driver.sh"}[target]}
 
@@ -468,7 +469,7 @@ def test_two_folders_that_may_be_meant_are_named(handed_in: Path, tiny: Exercise
 
 def _job(platform: str, submission: Path, output: Path, **changes: Any) -> entry.Job:
     where = Target(str(output))
-    job = entry.Job(platform=platform, course=TINY, handed_in=submission, output=where, deadline_s=120, options=())
+    job = entry.Job(platform=platform, course=TINY, handed_in=submission, output=where, deadline_s=120)
     return dataclasses.replace(job, **changes)
 
 
@@ -483,7 +484,7 @@ def test_a_mistake_of_the_instructors_is_no_zero(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
     entry.run(_job("gradescope", REFERENCE, output, course=tmp_path))
     assert "score" not in json.loads(output.read_text())
-    entry.run(_job("gradescope", REFERENCE, output, options=["--hidden"]))
+    entry.run(_job("gradescope", REFERENCE, output, hidden=True))
     results = json.loads(output.read_text())
     assert "score" not in results and "has no hidden sizes" in results["output"]
 

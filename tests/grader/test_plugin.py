@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
@@ -18,6 +18,7 @@ from grader.box.wall import Wall
 from grader.course.load import load_course
 from grader.errors import CourseError
 from grader.judge.plugin import JudgePlugin
+from grader.judge.protocol import CheckEnded, Event, Started
 from grader.report.model import Check, Outcome
 from gradings import TINY
 
@@ -81,7 +82,7 @@ def judge(tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
         source = textwrap.dedent(checks)
         names = [line.split("(")[0].removeprefix("def test_") for line in source.splitlines() if "def test_" in line]
         root = written_course(tmp_path / "course", names, source, rules or {})
-        events: list[Mapping[str, Any]] = []
+        events: list[Event] = []
         (exercise,) = load_course(root).exercises
         plugin = JudgePlugin(
             exercise=exercise,
@@ -99,8 +100,8 @@ def judge(tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
         words += ["pytest_timeout", "--import-mode=importlib", str(exercise.checks_dir / "test_it.py")]
         pytester.inline_run(*words, plugins=[plugin], no_reraise_ctrlc=True)
         return Judged(
-            checks=tuple(Check.model_validate(event["check"]) for event in events if event["event"] == "check"),
-            started=tuple(event["check"] for event in events if event["event"] == "started"),
+            checks=tuple(Check.model_validate(event.check) for event in events if isinstance(event, CheckEnded)),
+            started=tuple(event.check for event in events if isinstance(event, Started)),
             broken=plugin.broken,
         )
 

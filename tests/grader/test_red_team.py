@@ -249,7 +249,7 @@ class Peaks:
             with suppress(psutil.Error):
                 for process in psutil.Process(self._pid).children(recursive=True):
                     with suppress(psutil.Error):
-                        if "grader.judge.process" in process.cmdline():
+                        if "grader.judge" in process.cmdline():
                             self.judge_bytes = max(self.judge_bytes, process.memory_info().rss)
 
     def _sizes(self) -> Iterator[int]:

@@ -15,4 +15,4 @@ else
     }
     python=$here/.venv/bin/python
 fi
-exec "$python" -I -m grader.grading.on_platform autolab --course "$here" --submission "$1" --deadline @DEADLINE@ --@OPTIONS@
+exec "$python" -I -m grader.grading.on_platform autolab --course "$here" --submission "$1" --deadline @DEADLINE@@OPTIONS@
