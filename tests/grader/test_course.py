@@ -818,3 +818,15 @@ def test_each_size_that_this_course_varies_has_bounds_and_each_exercise_its_rule
         assert exercise.bounds.keys() == exercise.sizes.keys(), exercise.slug
         assert exercise.hidden_sizes is not None
         assert read_promises(exercise).rules, exercise.slug
+
+
+def test_whatever_the_instructor_chooses_within_the_bounds_the_same_servers_are_right() -> None:
+    course = load_course(find_course_root(Path(__file__)))
+    bounds = course.find("ex02").bounds
+    within, beyond, leave = (bounds[f"{which}_fd_setsize"] for which in ("within", "beyond", "leave"))
+
+    assert within[0] + beyond[0] > 1024, "else no client comes beyond what select() can watch"
+    assert leave[1] <= within[0], "else more leave than have come"
+    assert within[1] <= 900, "else more come first than the contract asks a server to hold"
+    assert beyond[1] < leave[0], "else a newcomer may wait in a backlog behind those who came beyond"
+    assert course.find("ex03").bounds["crowd"][1] <= 4 * 32, "else a wait has to report more than 32 events"
