@@ -1,10 +1,11 @@
 """All that a check's author imports. `docs/checks.md` says of each what it takes, gives and raises.
 
-The checks that all servers of the line protocol share stand in `grader.checks.line_server`.
+The checks that all servers of the line protocol share stand in `line_server`, which is imported from as well.
 """
 
 from grader.box.limits import hard_open_files
-from grader.checks.budgets import NOISE_FACTOR, Budgets, Count
+from grader.checks import line_server
+from grader.checks.budgets import NOISE_FACTOR, Budgets, Count, Sizes
 from grader.checks.expecting import expecting, require
 from grader.checks.program import Program, quiet_for
 from grader.checks.scenario import Run, Stuck
@@ -34,11 +35,13 @@ __all__ = [
     "Program",
     "Run",
     "Server",
+    "Sizes",
     "Stuck",
     "Submission",
     "Unmeasured",
     "expecting",
     "hard_open_files",
+    "line_server",
     "quiet_for",
     "require",
     "shown",

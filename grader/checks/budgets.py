@@ -3,13 +3,15 @@
 Knows `exercise.yaml`'s budgets and the report's measurements; knows nothing of how a value is come by.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grader.course.load import Budget as BudgetRule
 from grader.errors import GraderError
 from grader.failures import CheckFailed
 from grader.report.model import Measurement
+
+Sizes = Mapping[str, int]  # the numbers of `exercise.yaml` that a check is run with, or the hidden ones
 
 TAKES = 3
 NOISE_FACTOR = 10.0  # what is so far over its limit is no noise, and another take is a waste of a student's time

@@ -1,46 +1,71 @@
 """Checks that every server of the line protocol shares: a line is answered with handler(line), many times on one
-connection. What is asked of select, epoll and their kind alike stands here once; an exercise's file names it.
+connection. What is asked of select, epoll and their kind alike stands here once. An exercise's file imports those that
+it asks, as they are, or calls one in a check of its own.
 
-Knows what such a server must answer, survive and cost; knows no exercise. Each function is one check: it takes the
+Knows what such a server must answer, survive and cost; knows no exercise. Each `test_` is one check: it takes the
 fixtures of a check and raises what a check raises. Budgets are named as in the exercises' `exercise.yaml`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from random import Random
 
-from grader.checks.budgets import Budgets, Count
+from grader.checks.budgets import Budgets, Count, Sizes
+from grader.checks.expecting import require
+from grader.checks.line_clients import (
+    all_served,
+    gets_it,
+    keeps_apart,
+    least_leaked,
+    one_at_a_time,
+    served,
+    served_or_refused,
+    shout,
+    swell,
+    taken_for_the_last_one,
+    unhindered,
+)
 from grader.checks.program import quiet_for
-from grader.checks.server import Server
 from grader.checks.submission import Submission
-from grader.checks.windows import Calls
-from grader.failures import CheckFailed
-from grader.measure.clients import Client, Crowd, Handler, shown
+from grader.measure.clients import shown
 from grader.measure.strace import CLONE_CALLS, READINESS_CALLS, TRANSFER_CALLS
 
-Sizes = Mapping[str, int]
+__all__ = [
+    "all_served",
+    "one_at_a_time",
+    "partial",
+    "served",
+    "served_or_refused",
+    "shout",
+    "test_backpressure",
+    "test_basic",
+    "test_batch",
+    "test_bigreq",
+    "test_budget",
+    "test_bytes",
+    "test_econnaborted",
+    "test_emfile",
+    "test_eof",
+    "test_fds_per_event",
+    "test_frag",
+    "test_idle",
+    "test_many",
+    "test_oneproc",
+    "test_partial",
+    "test_pipeline",
+    "test_rst",
+    "test_sleeps",
+    "test_stop",
+    "unhindered",
+]
 
 
-def shout(line: bytes) -> bytes:
-    """Says where a line begins and ends, so that two lines taken for one are seen."""
-    return b"<" + line.upper() + b">"
-
-
-def swell(line: bytes) -> bytes:
-    """As many bytes as the request says, the newline that follows included; 16 for one that says none."""
-    number = line.partition(b" ")[0]
-    size = int(number) if number.isdigit() else 16
-    return (line * (size // max(1, len(line)) + 1))[: size - 1]
-
-
-def basic(submission: Submission) -> None:
+def test_basic(submission: Submission) -> None:
     unforeseen = b"hello, %x" % submission.rng.getrandbits(64)
     with submission.serve(shout) as server, server.client() as client:
         client.ask(unforeseen, shout(unforeseen))
         client.ask(b"again", shout(b"again"))
 
 
-def verbatim(submission: Submission, rng: Random) -> None:
+def test_bytes(submission: Submission, rng: Random) -> None:
     """An empty line is a line, and every byte but the newline is the handler's."""
     anything = bytes(range(256)) + rng.randbytes(256)
     lines = [b"", b"  blanks belong to a line \t\r", anything.replace(b"\n", b""), b"\r"]
@@ -49,7 +74,7 @@ def verbatim(submission: Submission, rng: Random) -> None:
             client.ask(line, shout(line))
 
 
-def stop(submission: Submission, budget: Budgets) -> None:
+def test_stop(submission: Submission, budget: Budgets) -> None:
     """Budget fds_left_open: what it opened is closed when it returns, and what was lent to it is not."""
     with submission.serve(shout) as server:
         server.stop()
@@ -57,12 +82,12 @@ def stop(submission: Submission, budget: Budgets) -> None:
         crowd.ask_each()
         server.settle()
         server.stop()
-        if not server.holds_what_was_lent():
-            raise CheckFailed(expected="lsock and stop_fd open behind the return", seen="one of them is closed")
+        lent = "lsock and stop_fd open behind the return"
+        require(server.holds_what_was_lent(), expected=lent, seen="one of them is closed")
         budget.at_most("fds_left_open", max(0, server.open_fds() - server.fds_at_start))
 
 
-def many(submission: Submission, sizes: Sizes) -> None:
+def test_many(submission: Submission, sizes: Sizes) -> None:
     with submission.serve(shout) as server, server.crowd(sizes["many"]) as crowd:
         for client in reversed(crowd.clients):
             line = crowd.nonce()
@@ -70,7 +95,7 @@ def many(submission: Submission, sizes: Sizes) -> None:
         crowd.ask_each()
 
 
-def frag(submission: Submission) -> None:
+def test_frag(submission: Submission) -> None:
     with submission.serve(shout) as server, server.crowd(3) as crowd, server.client() as stalled:
         stalled.send(b"half a li")
         server.settle()
@@ -88,25 +113,7 @@ def frag(submission: Submission) -> None:
         )
 
 
-def unhindered(server: Server, client: Client, line: bytes, handler: Handler) -> Count:
-    """The calls in which it waits for the clock while a request of this client waits for its reply. Not a time: the
-    request is there when the program goes on, so whoever waits for readiness has it at once, on any machine.
-    """
-    sleeps = Count(value=0)
-    for _ in range(3):  # one may come when it has just slept
-        with ExitStack() as standstill:
-            standstill.enter_context(server.stopped())
-            client.send(line + b"\n")
-            with server.counting(settled=False) as calls:
-                standstill.close()
-                client.check(line, handler(line), client.read_line("a reply to a client that is there already"))
-        sleeps = calls.sleeps_before_a_reply()
-        if sleeps.value != 0:
-            break
-    return sleeps
-
-
-def pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
+def test_pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
     lines = [b"%d-%x" % (number, rng.getrandbits(32)) for number in range(sizes["pipeline"])]
     with submission.serve(shout) as server, server.client() as client:
         client.send(b"".join(line + b"\n" for line in lines))
@@ -116,15 +123,15 @@ def pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
             client.send(b"first\nlast\nno newline, so no request")
             client.half_close()
         rest = client.read_until_closed("the end of the connection, after a client has said that nothing more comes")
-        if rest != b"<FIRST>\n<LAST>\n":
-            raise CheckFailed(
-                expected="exactly the replies <FIRST> and <LAST> to a client that closed its sending side: "
-                "what came without a newline is no request",
-                seen=shown(rest),
-            )
+        require(
+            rest == b"<FIRST>\n<LAST>\n",
+            expected="exactly the replies <FIRST> and <LAST> to a client that closed its sending side: what came "
+            "without a newline is no request",
+            seen=shown(rest),
+        )
 
 
-def bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
+def test_bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
     line = rng.randbytes(sizes["big_request"] // 2).hex().encode()
     with submission.serve(shout) as server, server.client() as other, server.client() as client:
         client.ask(line, shout(line))
@@ -132,7 +139,12 @@ def bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
         other.ask(b"still there?", shout(b"still there?"))
 
 
-def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: bool = False) -> None:
+def test_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+    """Budgets syscalls_while_stalled and syscalls_after_partial."""
+    partial(submission, budget, sizes, briefly=False)
+
+
+def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: bool) -> None:
     """Budgets syscalls_while_stalled and, unless it is to be done briefly, syscalls_after_partial."""
     size = sizes["big_reply"]
     request = b"%d bytes, please" % size
@@ -150,9 +162,7 @@ def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: b
         other.ask(b"21 others are served", swell(b"21 others are served"))
 
         def while_stalled() -> Count:  # and, later, when there is nothing left to write
-            with server.counting() as calls:
-                quiet_for(0.2)
-            return calls.total()
+            return server.calls_while_quiet(0.2)
 
         budget.at_most("syscalls_while_stalled", while_stalled)
         # Nothing else comes from this client, so only writability can make the program go on.
@@ -162,11 +172,9 @@ def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: b
         stalled.send(b"20 a second request\n")
         server.settle()
         got = first if first != reply else stalled.read_exactly(len(reply))
-        if got != reply:
-            wrong = next(place for place, (left, right) in enumerate(zip(got, reply, strict=True)) if left != right)
-            raise CheckFailed(
-                expected=f"the whole reply of {len(reply):,} bytes in order", seen=f"another byte at offset {wrong:,}"
-            )
+        differ = [place for place, (left, right) in enumerate(zip(got, reply, strict=True)) if left != right][:1]
+        in_order = f"the whole reply of {len(reply):,} bytes in order"
+        require(not differ, expected=in_order, seen="".join(f"another byte at offset {place:,}" for place in differ))
         second = swell(b"20 a second request")
         stalled.check(b"20 a second request", second, stalled.read_line("the reply to a request sent meanwhile"))
         if briefly:
@@ -181,7 +189,7 @@ def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: b
         stalled.check(request, swell(request), last)
 
 
-def backpressure(submission: Submission, budget: Budgets) -> None:
+def test_backpressure(submission: Submission, budget: Budgets) -> None:
     """Budgets mib_read_ahead: requests that are taken from a client which leaves its replies unread; and
     sleeps_while_stalled: what it does to the others.
     """
@@ -199,7 +207,7 @@ def backpressure(submission: Submission, budget: Budgets) -> None:
         budget.at_most("mib_read_ahead", taken / (1 << 20))
 
 
-def rst(submission: Submission, budget: Budgets) -> None:
+def test_rst(submission: Submission, budget: Budgets) -> None:
     """Budget fds_leaked_by_resets. Whoever comes next gets the descriptors of those who were reset, and nothing else of
     theirs.
     """
@@ -244,63 +252,7 @@ def rst(submission: Submission, budget: Budgets) -> None:
         stays.ask(b"18 are you there?", swell(b"18 are you there?"))
 
 
-def gets_it(server: Server, settle: Callable[[], object], line: bytes, handler: Handler) -> bool:
-    """Whether a client gets its reply to this line at all; the program goes on, whatever it replies."""
-    with server.client() as client:
-        try:
-            client.send(line + b"\n")
-            if settle() is False:  # so that a long reply is cut into pieces: nobody has read what was sent first
-                return False
-            client.check(line, handler(line), client.read_line())
-        except CheckFailed:
-            server.check_ending()
-            return False
-    return True
-
-
-def keeps_apart(server: Server, settle: Callable[[], object], line: bytes, handler: Handler) -> bool:
-    """Whether half a line of one client is nobody else's; the program goes on, whatever it does with it."""
-    with server.client() as one, server.client() as other:
-        try:
-            one.send(line[:5])
-            settle()
-            other.ask(line, handler(line))
-            one.ask(line[5:], handler(line))
-        except CheckFailed:
-            server.check_ending()
-            return False
-    return True
-
-
-def taken_for_the_last_one(
-    newcomers: Crowd, settle: Callable[[], object], short: bytes, long: bytes, handler: Handler
-) -> None:
-    """Each newcomer is asked what shows whether something of who had its descriptor before is still there: what is left
-    of a reply may be mended by a short one, or by a long one.
-    """
-    turns = [(short, long, short) if number % 2 else (long, short) for number in range(len(newcomers))]
-    settles = True
-    for turn in range(3):
-        asked = [(client, lines[turn]) for client, lines in zip(newcomers, turns, strict=True) if len(lines) > turn]
-        for client, line in asked:
-            client.send(line + b"\n")
-        if settles and any(line == long for _, line in asked):
-            settles = settle() is not False  # as above; who begins to spin is not waited for again
-        for client, line in asked:
-            reply = client.read_line("service for a newcomer, whose descriptor was that of a client that has left")
-            client.check(line, handler(line), reply)
-
-
-def served(server: Server, crowd: Crowd, clients: int = 20) -> Calls:
-    """The calls while some more clients come and ask twice. They go with the crowd, after the window."""
-    with server.counting() as calls:
-        server.more(crowd, clients)
-        crowd.ask_each()
-        crowd.ask_each()
-    return calls
-
-
-def oneproc(submission: Submission, budget: Budgets) -> None:
+def test_oneproc(submission: Submission, budget: Budgets) -> None:
     with submission.serve(shout, traced=True) as server, server.crowd(20) as crowd:
         crowd.ask_each()
         if helpers := server.threads() - 1 + len(server.children()):  # also those from before the first request
@@ -308,14 +260,14 @@ def oneproc(submission: Submission, budget: Budgets) -> None:
         budget.at_most("threads_and_processes", served(server, crowd).of(*CLONE_CALLS))
 
 
-def sleeps(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def test_sleeps(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     """Budget busy_seconds. The costs of a program that never sleeps depend on how long one looks: they need this."""
     with submission.serve(shout) as server, server.crowd(sizes["crowd"]) as crowd:
         crowd.ask_each()
         budget.at_most("busy_seconds", server.busy_s)
 
 
-def idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def test_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     with submission.serve(shout, traced=True) as server, server.crowd(sizes["crowd"]) as crowd:
         crowd.ask_each()
 
@@ -333,7 +285,7 @@ def idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         crowd.ask_each()
 
 
-def eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def test_eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     leavers = sizes["leavers"]
     with submission.serve(shout, traced=True) as server, server.crowd(1) as crowd:
         crowd.ask_each()
@@ -350,28 +302,13 @@ def eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         leaked = least_leaked(server, before)
         budget.at_most("fds_leaked", leaked)
 
-        def after_they_left() -> Count:
-            with server.counting() as calls:
-                quiet_for(0.5)
-            return calls.total()
-
-        budget.at_most("syscalls_after_eof", after_they_left)
+        budget.at_most("syscalls_after_eof", lambda: server.calls_while_quiet(0.5))
         crowd.ask_each()
         with server.crowd(leavers) as newcomers:
             taken_for_the_last_one(newcomers, server.settle, b"I am a new one", b"and this is my line", shout)
 
 
-def least_leaked(server: Server, before: int) -> int:
-    """Descriptors more than before, once the program has closed what it will close. One that spins will close none."""
-    began_s, plenty_s = server.cpu_s(), 0.3  # processor time for some dozens of close(): they take microseconds
-    try:
-        server.wait_until(lambda: server.open_fds() <= before or server.cpu_s() - began_s > plenty_s)
-    except CheckFailed:
-        server.check_alive()
-    return max(0, server.open_fds() - before)
-
-
-def emfile(submission: Submission, budget: Budgets) -> None:
+def test_emfile(submission: Submission, budget: Budgets) -> None:
     """Budgets syscalls_out_of_fds and sleeps_out_of_fds."""
     with submission.serve(shout, traced=True, open_files=40) as server:
         server.settle()
@@ -379,12 +316,7 @@ def emfile(submission: Submission, budget: Budgets) -> None:
         with server.crowd(60) as crowd:
             server.settle()
 
-            def out_of_fds() -> Count:
-                with server.counting() as calls:
-                    quiet_for(0.3)
-                return calls.total()
-
-            budget.at_most("syscalls_out_of_fds", out_of_fds)
+            budget.at_most("syscalls_out_of_fds", lambda: server.calls_while_quiet(0.3))
             # They are accepted in the order they came. What else it opened since, a log or a spare, are a few.
             held = server.open_fds() - before
             inside, waiting = crowd.clients[: held - 3], crowd.clients[held:]
@@ -403,27 +335,7 @@ def emfile(submission: Submission, budget: Budgets) -> None:
             newcomer.check(b"is there room again?", shout(b"is there room again?"), reply)
 
 
-def all_served(crowd: Crowd, clients: Sequence[Client], when: str) -> None:
-    try:
-        crowd.ask_each(clients)
-    except CheckFailed as failure:
-        expected = f"a reply to each of {len(clients):,} clients that came first, {when}"
-        raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
-
-
-def served_or_refused(client: Client, line: bytes, when: str) -> None:
-    """Where there is room, a client that waited is served; one that was refused has seen its connection end."""
-    try:
-        client.send(line + b"\n")
-        reply = client.read_line(f"service for a client that was neither served nor closed when it was full, {when}")
-    except CheckFailed:
-        if not client.closed():
-            raise
-    else:
-        client.check(line, shout(line), reply)
-
-
-def econnaborted(submission: Submission) -> None:
+def test_econnaborted(submission: Submission) -> None:
     with (
         submission.serve(shout, inject=["accept4:error=ECONNABORTED:when=2"]) as server,
         server.client() as first,
@@ -434,16 +346,7 @@ def econnaborted(submission: Submission) -> None:
             client.ask(b"here", shout(b"here"))
 
 
-def one_at_a_time(server: Server, crowd: Crowd, requests: int) -> None:
-    """Requests on random connections, each when the program sleeps: none is served in the turn of another. So what they
-    cost does not depend on who is quicker, the program or its clients.
-    """
-    for _ in range(requests):
-        server.rest()
-        crowd.ask_serially(1)
-
-
-def requests(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def test_budget(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     """Budgets syscalls_per_request, setup_per_request and, if the exercise has it, syscalls_per_request_big_crowd.
 
     epoll_ctl is left out: what it costs to change the interest set is asked by another check.
@@ -467,7 +370,7 @@ def requests(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
             budget.at_most("syscalls_per_request_big_crowd", per_request)
 
 
-def fds_per_event(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def test_fds_per_event(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     """Budgets fds_to_kernel_10, _100 and _500: descriptors handed to the kernel for one event, against connections."""
     requests = sizes["requests"] // 4
     with submission.serve(shout, traced=True) as server, server.crowd(0) as crowd:
@@ -483,7 +386,7 @@ def fds_per_event(submission: Submission, budget: Budgets, sizes: Sizes) -> None
             budget.at_most(f"fds_to_kernel_{connections}", handed_over)
 
 
-def batch(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def test_batch(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     """Budget waits_for_a_batch: readiness calls for requests that queued up while the server was stopped."""
     with submission.serve(shout, traced=True) as server, server.crowd(sizes["crowd"]) as crowd:
         crowd.ask_each()

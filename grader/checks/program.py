@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from grader.box.box import Box
+from grader.checks.budgets import Count
 from grader.checks.processes import Processes
 from grader.checks.windows import Calls, Instructions
 from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
@@ -174,6 +175,12 @@ class Program(Processes):
         yield Calls(cut)
         ended_s = tracer.now_s()
         until_s = tracer.now_s() if settled and self.settle() else ended_s
+
+    def calls_while_quiet(self, seconds: float) -> Count:
+        """All its system calls in a window of so many seconds in which nothing is asked."""
+        with self.counting() as calls:
+            quiet_for(seconds)
+        return calls.total()
 
     def _bracket(self, trace: tracer.Trace, until_s: float) -> None:
         """Make sure that the trace goes on behind a window, or the window proves nothing.

@@ -64,6 +64,7 @@ class Submission:
     label: str  # the check's name
     on_box: Callable[[int], None] = lambda _pid: None
     machine: dict[object, Any] = field(default_factory=dict)  # what it was found to be able to do, in all checks
+    entry: str = ""  # another function than `exercise.yaml` names
     boxes: int = 0
     rss_at_start: int = 0  # of the last box, before it loaded the submission
     loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
@@ -73,11 +74,19 @@ class Submission:
         return "submission"  # an assertion that fails shows it to a student
 
     @contextlib.contextmanager
+    def with_entry(self, name: str) -> Iterator["Submission"]:
+        """The same submission, of which another function than the exercise's entry serves, in the block."""
+        before, self.entry = self.entry, name
+        try:
+            yield self
+        finally:
+            self.entry = before
+
+    @contextlib.contextmanager
     def serve(
         self,
         handler: Handler | None = None,
         *,
-        entry: str | None = None,
         arguments: Sequence[Any] | None = None,
         pass_fds: Sequence[int] = (),
         traced: bool = False,
@@ -91,7 +100,6 @@ class Submission:
 
         Args:
             handler: a function of the check's file that stands alone; its source is shipped.
-            entry: another function than `exercise.yaml` names.
             arguments: behind listener and handler; by default the stop descriptor alone.
             pass_fds: more descriptors for the box, under the same numbers.
             traced: count system calls. Where that cannot be done, counts are unmeasured and the rest goes on.
@@ -105,7 +113,7 @@ class Submission:
             CheckFailed: it could not be imported, or the block failed.
             GraderError: the wall does not hold.
         """
-        entry = entry or self.exercise.entry
+        entry = self.entry or self.exercise.entry
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         stop_read, stop_write = os.pipe()
         with contextlib.ExitStack() as stack:

@@ -434,6 +434,9 @@ def _tests(path: str, raw: bytes) -> Iterator[tuple[str, int]]:
             raise CourseError(f"{path}:{node.lineno}: {node.name} is a class of tests; write a function for each check")
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
             yield node.name, node.lineno
+        if isinstance(node, ast.ImportFrom):  # a check that exercises share
+            names = (one.asname or one.name for one in node.names)
+            yield from ((name, node.lineno) for name in names if name.startswith("test_"))
 
 
 def _test_files(root: Path, slug: str) -> dict[str, bytes]:

@@ -1,69 +1,52 @@
 """What a submission of ex02 is graded by. Titles, hints, points and limits: exercises/ex02_select/exercise.yaml.
 
-Every check starts a fresh server behind the wall. Handlers are shipped into the box as source, so each stands alone.
+Most of its checks are those of every line server, and are imported. Every check starts a fresh server behind the wall.
+Handlers are shipped into the box as source, so each stands alone.
 """
 
 from random import Random
 
-from grader.box.limits import hard_open_files
-from grader.checks import Budgets, Count, Server, Submission, line_server, quiet_for
-from grader.checks.line_server import Sizes, all_served, served, served_or_refused, shout, unhindered
-from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
+from grader.checks import (
+    Budgets,
+    CheckFailed,
+    ForbiddenUse,
+    Server,
+    Sizes,
+    Submission,
+    Unmeasured,
+    hard_open_files,
+    require,
+)
+from grader.checks.line_server import (
+    all_served,
+    served,
+    served_or_refused,
+    shout,
+    test_backpressure,
+    test_basic,
+    test_batch,
+    test_bigreq,
+    test_budget,
+    test_bytes,
+    test_econnaborted,
+    test_emfile,
+    test_eof,
+    test_fds_per_event,
+    test_frag,
+    test_idle,
+    test_many,
+    test_oneproc,
+    test_partial,
+    test_pipeline,
+    test_rst,
+    test_sleeps,
+    test_stop,
+    unhindered,
+)
 
 SELECT_CALLS = ("select", "pselect6")  # glibc's select() is pselect6
 
-# --- what it answers ----------------------------------------------------------------------------------------------
-
-
-def test_basic(submission: Submission) -> None:
-    line_server.basic(submission)
-
-
-def test_bytes(submission: Submission, rng: Random) -> None:
-    line_server.verbatim(submission, rng)
-
-
-def test_stop(submission: Submission, budget: Budgets) -> None:
-    line_server.stop(submission, budget)
-
-
-def test_many(submission: Submission, sizes: Sizes) -> None:
-    line_server.many(submission, sizes)
-
-
-def test_frag(submission: Submission) -> None:
-    line_server.frag(submission)
-
-
-def test_pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    line_server.pipeline(submission, sizes, rng)
-
-
-def test_bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    line_server.bigreq(submission, sizes, rng)
-
-
-def test_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.partial(submission, budget, sizes)
-
-
-def test_backpressure(submission: Submission, budget: Budgets) -> None:
-    line_server.backpressure(submission, budget)
-
-
-def test_rst(submission: Submission, budget: Budgets) -> None:
-    line_server.rst(submission, budget)
-
-
-def test_econnaborted(submission: Submission) -> None:
-    line_server.econnaborted(submission)
-
-
 # --- which kernel interface it uses -------------------------------------------------------------------------------
-
-
-def test_oneproc(submission: Submission, budget: Budgets) -> None:
-    line_server.oneproc(submission, budget)
 
 
 def test_api(submission: Submission, budget: Budgets) -> None:
@@ -74,46 +57,15 @@ def test_api(submission: Submission, budget: Budgets) -> None:
             seen = f"{name}: {forbidden[name].in_('en')}"
             raise ForbiddenUse(expected="readiness from select", seen=seen, evidence=[line])
         budget.at_most("other_readiness_calls", calls.of(*forbidden))
-        if calls.of(*SELECT_CALLS).value == 0:
-            raise CheckFailed(
-                expected="readiness from select",
-                seen="not one call of select() while clients came and were served",
-                evidence=calls.total().evidence,
-            )
-
-
-# --- what it costs ------------------------------------------------------------------------------------------------
-
-
-def test_sleeps(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.sleeps(submission, budget, sizes)
-
-
-def test_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.idle(submission, budget, sizes)
-
-
-def test_eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.eof(submission, budget, sizes)
-
-
-def test_budget(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.requests(submission, budget, sizes)
-
-
-def test_batch(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.batch(submission, budget, sizes)
-
-
-def test_fds_per_event(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.fds_per_event(submission, budget, sizes)
+        require(
+            calls.of(*SELECT_CALLS).value != 0,
+            expected="readiness from select",
+            seen="not one call of select() while clients came and were served",
+            evidence=calls.total().evidence,
+        )
 
 
 # --- what it survives ---------------------------------------------------------------------------------------------
-
-
-def test_emfile(submission: Submission, budget: Budgets) -> None:
-    line_server.emfile(submission, budget)
 
 
 def test_fdsetsize(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
@@ -129,12 +81,7 @@ def test_fdsetsize(submission: Submission, budget: Budgets, sizes: Sizes, rng: R
         done_accepting(server)
         all_served(early, early.clients, "while it is full")
 
-        def when_full() -> Count:
-            with server.counting() as calls:
-                quiet_for(0.5)
-            return calls.total()
-
-        budget.at_most("syscalls_when_full", when_full)
+        budget.at_most("syscalls_when_full", lambda: server.calls_while_quiet(0.5))
         budget.at_most("sleeps_when_full", unhindered(server, early.clients[0], b"and at once?", shout))
         open_fds = server.open_fds()
         early.leave(rng.sample(early.clients, leaving), politely=True)

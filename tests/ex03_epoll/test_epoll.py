@@ -1,64 +1,49 @@
 """What a submission of ex03 is graded by. Titles, hints, points and limits stand in exercises/ex03_epoll/exercise.yaml.
 
-Every check starts a fresh server behind the wall. Handlers are shipped into the box as source, so each stands alone.
+Most of its checks are those of every line server, and are imported. Every check starts a fresh server behind the wall.
+Handlers are shipped into the box as source, so each stands alone.
 """
 
 from random import Random
 
-from grader.box.limits import hard_open_files
-from grader.checks import NOISE_FACTOR, Budgets, Count, Server, Submission, line_server
-from grader.checks.line_server import Sizes, one_at_a_time, served, shout
-from grader.failures import ForbiddenUse, Unmeasured
-from grader.measure.clients import Crowd
-
-# --- what it answers ----------------------------------------------------------------------------------------------
-
-
-def test_basic(submission: Submission) -> None:
-    line_server.basic(submission)
-
-
-def test_bytes(submission: Submission, rng: Random) -> None:
-    line_server.verbatim(submission, rng)
-
-
-def test_stop(submission: Submission, budget: Budgets) -> None:
-    line_server.stop(submission, budget)
-
-
-def test_many(submission: Submission, sizes: Sizes) -> None:
-    line_server.many(submission, sizes)
-
-
-def test_frag(submission: Submission) -> None:
-    line_server.frag(submission)
-
-
-def test_pipeline(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    line_server.pipeline(submission, sizes, rng)
-
-
-def test_bigreq(submission: Submission, sizes: Sizes, rng: Random) -> None:
-    line_server.bigreq(submission, sizes, rng)
-
-
-def test_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.partial(submission, budget, sizes)
-
-
-def test_backpressure(submission: Submission, budget: Budgets) -> None:
-    line_server.backpressure(submission, budget)
-
-
-def test_rst(submission: Submission, budget: Budgets) -> None:
-    line_server.rst(submission, budget)
-
+from grader.checks import (
+    NOISE_FACTOR,
+    Budgets,
+    Count,
+    Crowd,
+    ForbiddenUse,
+    Server,
+    Sizes,
+    Submission,
+    Unmeasured,
+    hard_open_files,
+)
+from grader.checks.line_server import (
+    one_at_a_time,
+    served,
+    shout,
+    test_backpressure,
+    test_basic,
+    test_batch,
+    test_bigreq,
+    test_budget,
+    test_bytes,
+    test_econnaborted,
+    test_emfile,
+    test_eof,
+    test_fds_per_event,
+    test_frag,
+    test_idle,
+    test_many,
+    test_oneproc,
+    test_partial,
+    test_pipeline,
+    test_rst,
+    test_sleeps,
+    test_stop,
+)
 
 # --- which kernel interface it uses -------------------------------------------------------------------------------
-
-
-def test_oneproc(submission: Submission, budget: Budgets) -> None:
-    line_server.oneproc(submission, budget)
 
 
 def test_api(submission: Submission, budget: Budgets) -> None:
@@ -73,15 +58,7 @@ def test_api(submission: Submission, budget: Budgets) -> None:
             raise ForbiddenUse(expected="readiness from epoll", seen="no call of epoll_wait at all")
 
 
-def test_sleeps(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.sleeps(submission, budget, sizes)
-
-
 # --- what it costs ------------------------------------------------------------------------------------------------
-
-
-def test_budget(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.requests(submission, budget, sizes)
 
 
 def test_steady(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
@@ -192,33 +169,6 @@ def test_scale_kernel(submission: Submission, budget: Budgets, sizes: Sizes) -> 
             return calls.fds_handed_over() / requests
 
         budget.at_most("fds_to_kernel_per_event", handed_over)
-
-
-def test_fds_per_event(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.fds_per_event(submission, budget, sizes)
-
-
-def test_idle(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.idle(submission, budget, sizes)
-
-
-def test_eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.eof(submission, budget, sizes)
-
-
-def test_batch(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.batch(submission, budget, sizes)
-
-
-# --- what it survives ---------------------------------------------------------------------------------------------
-
-
-def test_emfile(submission: Submission, budget: Budgets) -> None:
-    line_server.emfile(submission, budget)
-
-
-def test_econnaborted(submission: Submission) -> None:
-    line_server.econnaborted(submission)
 
 
 # --- what it holds ------------------------------------------------------------------------------------------------

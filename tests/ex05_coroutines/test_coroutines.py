@@ -21,8 +21,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from grader.checks import NOISE_FACTOR, Budgets, Count, Plain, Run, Submission, line_server
-from grader.checks.line_server import Sizes
+from grader.checks import NOISE_FACTOR, Budgets, Count, Plain, Run, Sizes, Submission, line_server
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, demand
 from grader.measure.strace import CLONE_CALLS
 
@@ -1375,19 +1374,6 @@ def test_memory(submission: Submission, budget: Budgets, sizes: Sizes, rng: Rand
 # --- the optional server ------------------------------------------------------------------------------------------
 
 
-class Echo:
-    """The submission as the checks of a line server know it, with `serve_echo` for its entry function."""
-
-    def __init__(self, submission: Submission) -> None:
-        self._submission = submission
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._submission, name)
-
-    def serve(self, handler: Any, **options: Any) -> Any:
-        return self._submission.serve(handler, entry="serve_echo", **options)
-
-
 def serves(student: Any, room: Any) -> bool:
     """Whether serve_echo is more than its stub; it returns at once, for it is told to stop."""
     import os
@@ -1405,24 +1391,24 @@ def serves(student: Any, room: Any) -> bool:
     return True
 
 
-def echo(submission: Submission) -> Any:
-    return Echo(submission)
-
-
 def test_echo_basic(submission: Submission) -> None:
     with in_box(submission, serves, returns="serve_echo returns when stop_fd is readable") as run:
         if not run.result():
             raise Omitted("serve_echo is optional, and is not there.")
-    line_server.basic(echo(submission))
+    with submission.with_entry("serve_echo"):
+        line_server.test_basic(submission)
 
 
 def test_echo_many(submission: Submission, sizes: Sizes) -> None:
-    line_server.many(echo(submission), sizes)
+    with submission.with_entry("serve_echo"):
+        line_server.test_many(submission, sizes)
 
 
 def test_echo_frag(submission: Submission) -> None:
-    line_server.frag(echo(submission))
+    with submission.with_entry("serve_echo"):
+        line_server.test_frag(submission)
 
 
 def test_echo_partial(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
-    line_server.partial(echo(submission), budget, sizes, briefly=True)
+    with submission.with_entry("serve_echo"):
+        line_server.partial(submission, budget, sizes, briefly=True)

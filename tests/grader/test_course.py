@@ -468,6 +468,20 @@ def test_an_exercise_whose_folder_has_no_exercise_file_is_refused_where_it_is_li
     assert refusal(root).startswith(f"{COURSE_FILE}:8: ex03_loop is listed, but there is no {EXERCISE_FILE}; ")
 
 
+def test_a_check_that_is_imported_has_its_test(root: Path) -> None:
+    tests = root.joinpath("tests/ex03_loop").glob("test_*.py")
+    path = next(path for path in tests if "def test_basic(" in path.read_text())
+    path.write_text(path.read_text().replace("def test_basic(", "def basic("))
+    shared = "from grader.checks.line_server import test_basic, shout"
+    with_it = f"{shared}\n{path.read_text()}"
+
+    assert " has no test; " in refusal(root)
+    path.write_text(with_it)
+    load_course(root)
+    path.write_text(with_it.replace("test_basic, shout", "test_basic, test_rst"))
+    assert ":1: test_rst is the test of no check; " in refusal(root)
+
+
 def test_an_exercise_without_any_test_file_is_refused_at_its_first_check(root: Path) -> None:
     for path in (root / "tests/ex03_loop").glob("test_*.py"):
         path.unlink()

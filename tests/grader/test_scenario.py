@@ -604,8 +604,10 @@ def a_stray(wall: Wall) -> list[Any]:
 def another_entry(wall: Wall) -> list[Any]:
     reading, writing = os.pipe()
     source = "import os\n\ndef other(lsock, handler, fd):\n    os.write(fd, b'here')\n    lsock.accept()\n"
-    submission = handed_in(wall, source)
-    with submission.serve(shout, entry="other", arguments=[writing], pass_fds=[writing]) as server:
+    with (
+        handed_in(wall, source).with_entry("other") as submission,
+        submission.serve(shout, arguments=[writing], pass_fds=[writing]) as server,
+    ):
         server.signal(signal.SIGCONT)
         return [os.read(reading, 4).decode()]
 

@@ -307,8 +307,9 @@ def test_whatever_a_stranger_answers_ends_in_an_outcome(
     for name, seconds in (("ASLEEP_S", 0.05), ("SILENT_S", 0.2), ("SETTLED_S", 0.1)):
         monkeypatch.setattr(program, name, seconds)
     monkeypatch.setattr(handed_over, "Run", Conversation)
-    if "quiet_for" in vars(module):
-        monkeypatch.setattr(module, "quiet_for", lambda _seconds: None)
+    for place in (program, module):
+        if "quiet_for" in vars(place):
+            monkeypatch.setattr(place, "quiet_for", lambda _seconds: None)
     seed = f"{exercise.slug}/{check.name}/{shaped}"
     rng = random.Random(seed)
     if shaped:
