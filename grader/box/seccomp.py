@@ -100,12 +100,12 @@ _NO_CALL: Final = 0xFFFFFFFF  # -1: a tracer has taken the call away, as strace 
 _IO_URING: Final = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427}
 _LOCK_COMMANDS: Final = (5, 6, 7, 12, 13, 14, 36, 37, 38)  # F_GETLK, F_SETLK, F_SETLKW, their 64-bit and F_OFD_ forms
 
-# fcntl() without locks, leases, delegations and F_NOTIFY, which all tell one box of another's doing.
+# fcntl() without locks, leases, delegations and F_NOTIFY, which all tell one box of another's doing; and without
+# F_SET_RW_HINT and its kin: before Linux 6.9 whoever could read a file could leave a hint there for all others.
 _FCNTL: Final = (
     *(0, 1, 2, 3, 4),  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL
     *(8, 9, 10, 11, 15, 16, 17),  # F_SETOWN to F_GETOWNER_UIDS
     *(1027, 1028, 1030, 1031, 1032, 1033, 1034),  # F_DUPFD_QUERY, F_CREATED_QUERY, F_DUPFD_CLOEXEC, pipe sizes, seals
-    *range(1035, 1039),  # F_GET_RW_HINT to F_SET_FILE_RW_HINT
 )
 _CLONE_NAMESPACES: Final = 0x7E020080  # every CLONE_NEW* flag that clone() takes
 _CLONE_UNTRACED: Final = 0x00800000

@@ -4,6 +4,7 @@ them: for the checks that such servers share, and for those of one exercise.
 Knows lines, replies and crowds; knows no budget and no exercise.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
@@ -101,14 +102,15 @@ def served(server: Server, crowd: Crowd, clients: int = 20) -> Calls:
     return calls
 
 
-def least_leaked(server: Server, before: int) -> int:
-    """Descriptors more than before, once the program has closed what it will close. One that spins will close none."""
+def least_leaked(server: Server, before: Counter[str]) -> int:
+    """Descriptors that were not there before, once the program has closed what it will close. One that spins will close
+    none."""
     began_s, plenty_s = server.cpu_s(), 0.3  # processor time for some dozens of close(): they take microseconds
     try:
-        server.wait_until(lambda: server.open_fds() <= before or server.cpu_s() - began_s > plenty_s)
+        server.wait_until(lambda: server.opened_since(before) == 0 or server.cpu_s() - began_s > plenty_s)
     except CheckFailed:
         server.check_alive()
-    return max(0, server.open_fds() - before)
+    return server.opened_since(before)
 
 
 def all_served(crowd: Crowd, clients: Sequence[Client], when: str) -> None:

@@ -84,7 +84,7 @@ def test_stop(submission: Submission, budget: Budgets) -> None:
         server.stop()
         lent = "lsock and stop_fd open behind the return"
         require(server.holds_what_was_lent(), expected=lent, seen="one of them is closed")
-        budget.at_most("fds_left_open", max(0, server.open_fds() - server.fds_at_start))
+        budget.at_most("fds_left_open", server.opened_since(server.held_at_start))
 
 
 def test_many(submission: Submission, sizes: Sizes) -> None:
@@ -221,7 +221,7 @@ def test_rst(submission: Submission, budget: Budgets) -> None:
             long = short
         apart = keeps_apart(server, settle, short, swell)  # so has that
         settle()
-        before = server.open_fds()
+        before = server.held()
         with server.crowd(12) as crowd:
             for client in crowd:
                 client.ask(b"13 I am here", swell(b"13 I am here"))
@@ -291,7 +291,7 @@ def test_eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         crowd.ask_each()
         apart = keeps_apart(server, server.settle, b"17 are you there", shout)  # that has its own check
         server.settle()
-        before = server.open_fds()
+        before = server.held()
         server.more(crowd, leavers)
         crowd.ask_each()
         for client in crowd.clients[1::3] if apart else ():
@@ -312,13 +312,13 @@ def test_emfile(submission: Submission, budget: Budgets) -> None:
     """Budgets syscalls_out_of_fds and sleeps_out_of_fds."""
     with submission.serve(shout, traced=True, open_files=40) as server:
         server.settle()
-        before = server.open_fds()
+        before = server.held()
         with server.crowd(60) as crowd:
             server.settle()
 
             budget.at_most("syscalls_out_of_fds", lambda: server.calls_while_quiet(0.3))
             # They are accepted in the order they came. What else it opened since, a log or a spare, are a few.
-            held = server.open_fds() - before
+            held = server.open_fds() - before.total()
             inside, waiting = crowd.clients[: held - 3], crowd.clients[held:]
             all_served(crowd, inside, "while no descriptor is left")
             budget.at_most("sleeps_out_of_fds", unhindered(server, inside[0], b"and at once?", shout))

@@ -6,6 +6,7 @@ This is where a box and the vitals meet. It waits for nothing, and knows nothing
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -79,6 +80,14 @@ class Processes:
     def descriptors(self) -> tuple[str, ...]:
         """What each open descriptor is, as the kernel names it."""
         return self._alive(vitals.descriptors)
+
+    def held(self) -> Counter[str]:
+        """What is open now, to compare with later."""
+        return Counter(self.descriptors())
+
+    def opened_since(self, held: Counter[str]) -> int:
+        """How many of its descriptors were not there then. One that was closed meanwhile makes up for none."""
+        return (self.held() - held).total()
 
     def rss_bytes(self) -> int:
         """Memory of all its processes, what they hold in files without a name, and what lies in the box's folders."""

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from grader.checks.last_words import last_lines, problem
 from grader.checks.program import Program
 from grader.failures import CheckFailed, Crashed
 from grader.measure import strace as tracer
-from grader.measure.clients import Client, Crowd, Handler, Unread, not_accepted, polled, wait_for
+from grader.measure.clients import Address, Client, Crowd, Handler, Unread, not_accepted, polled, wait_for
 
 
 class Server(Program):
@@ -31,15 +32,16 @@ class Server(Program):
         stop_fd: int,
         trace: tracer.Trace | None,
         *,
+        address: Address,
         handler: Handler,
         rng: random.Random,
         entry: str,
         rss_at_start: int,
-        fds_at_start: int,
+        held_at_start: Counter[str],
     ) -> None:
         super().__init__(box, trace, entry=entry, goes_on=f"{entry} goes on serving")
-        self.rss_at_start, self.fds_at_start = rss_at_start, fds_at_start
-        self._listener, self._stop_fd = listener, stop_fd
+        self.rss_at_start, self.held_at_start = rss_at_start, held_at_start
+        self._listener, self._address, self._stop_fd = listener, address, stop_fd
         self._handler, self._rng = handler, rng
         self._told_to_stop = False
         self._unread = Unread()
@@ -48,14 +50,14 @@ class Server(Program):
 
     def client(self, *, receive_buffer: int | None = None) -> contextlib.closing[Client]:
         """One more connection, closed at the end of the `with` block."""
-        address = self._listener.getsockname()
-        return contextlib.closing(Client(address, self.watch, receive_buffer=receive_buffer, unread=self._unread))
+        client = Client(self._address, self.watch, receive_buffer=receive_buffer, unread=self._unread)
+        return contextlib.closing(client)
 
     def crowd(self, count: int) -> Crowd:
         """`count` connections, for a `with` block."""
         crowd = Crowd(self._handler, self._rng, self.watch, self._unread)
         try:
-            crowd.join(self._listener, count)
+            self.more(crowd, count)
         except BaseException:
             crowd.leave(crowd.clients)
             raise
@@ -63,7 +65,7 @@ class Server(Program):
 
     def more(self, crowd: Crowd, count: int) -> None:
         """More connections for a crowd."""
-        crowd.join(self._listener, count)
+        crowd.join(self._listener, count, address=self._address)
 
     def not_accepted(self) -> int:
         """Connections that wait in the backlog."""

@@ -34,6 +34,8 @@ Plain = None | bool | int | float | str
 _INTEGERS = range(-(2**63), 2**64)  # what a C function or the kernel takes; a larger one overflows where it is used
 _DEPTH = 32
 _SHOWN_CHARS = 200
+# Four times the longest answer of this course. A shape that fits none of a million parts has a million complaints.
+_MOST_PARTS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class _Shape:
     adapter: TypeAdapter[Any]
 
     def require(self, what: str, value: Any) -> None:
-        seen = _out_of_bounds(value, _DEPTH) or self._misfit(value)
+        seen = _too_much(value) or _out_of_bounds(value, _DEPTH) or self._misfit(value)
         if seen:
             raise Crashed(expected=f"{what} of the form {self.text}", seen=seen)
 
@@ -119,6 +121,18 @@ class _Only:
 
     def __init__(self, annotations: Mapping[str, Any]) -> None:
         self.__annotations__ = dict(annotations)
+
+
+def _too_much(value: Any) -> str:
+    """More values, within one another or not, than any answer has."""
+    known, left = 0, [value]
+    while left:
+        part = left.pop()
+        known += 1
+        left += part if isinstance(part, list) else part.values() if isinstance(part, dict) else ()
+        if known + len(left) > _MOST_PARTS:
+            return f"more than {_MOST_PARTS:,} values"
+    return ""
 
 
 def _out_of_bounds(value: Any, depth: int) -> str:

@@ -22,6 +22,7 @@ import os
 import random
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,10 +40,10 @@ from grader.checks.server import Server
 from grader.checks.shipping import source_of, watched_source_of
 from grader.course.load import Exercise
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Crashed, Unmeasured
+from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured
 from grader.measure import strace as tracer
 from grader.measure import vitals
-from grader.measure.clients import Handler
+from grader.measure.clients import Address, Handler
 
 START_S = 60.0  # a box that has not introduced itself by then is the machine's fault
 IMPORT_S = 20.0
@@ -67,6 +68,7 @@ class Submission:
     entry: str = ""  # another function than `exercise.yaml` names
     boxes: int = 0
     rss_at_start: int = 0  # of the last box, before it loaded the submission
+    can_look: bool = False  # whether this machine lets a box be looked at; a program must not choose to be unmeasured
     loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
     lost: Lost = Lost.NO  # a box was killed with SIGKILL: the check says nothing and is taken again
 
@@ -124,12 +126,13 @@ class Submission:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
             listener.bind(("127.0.0.1", 0))
             listener.listen(_BACKLOG)
+            address: Address = listener.getsockname()
             fds = [listener.fileno(), stop_read, *pass_fds]
             box, trace = stack.enter_context(self._box(traced, inject, open_files, fds, alone=alone))
             try:
-                fds_at_start = vitals.open_fds(box.pid)
+                held_at_start = Counter(vitals.descriptors(box.pid))
             except vitals.Gone:
-                fds_at_start = 0  # how it ended, the order will tell
+                held_at_start = Counter()  # how it ended, the order will tell
             self._order(
                 box,
                 {
@@ -149,11 +152,12 @@ class Submission:
                 listener,
                 stop_write,
                 trace,
+                address=address,
                 handler=handler or bytes,
                 rng=self.rng,
                 entry=entry,
                 rss_at_start=self.rss_at_start,
-                fds_at_start=fds_at_start,
+                held_at_start=held_at_start,
             )
             try:
                 yield server
@@ -305,6 +309,11 @@ class Submission:
                 try:
                     since_s = self._enter(box, load=load)
                     yield box, trace if traced else None
+                except vitals.Hidden as hidden:
+                    if not self.can_look:
+                        raise
+                    expected = "a program that can be looked at, as it could before it was loaded"
+                    raise ForbiddenUse(expected=expected, seen="a process that hides what it holds") from hidden
                 except Exception:
                     self.lost = box.lost_to_kill()
                     raise
@@ -332,6 +341,8 @@ class Submission:
                 "The wall does not hold: " + "; ".join(f"{name}: {complaint}" for name, complaint in missing.items())
             )
         self.rss_at_start = vitals.rss_bytes(box.pid)
+        with contextlib.suppress(vitals.Hidden):
+            self.can_look = bool(vitals.open_fds(box.pid))
         module = Path(self.exercise.submit[0]).stem
         modules = {name: text.in_("en") for name, text in self.exercise.forbidden.modules.items()}
         order = {

@@ -26,6 +26,7 @@ from grader.failures import CheckFailed, Unmeasured
 
 _T = TypeVar("_T")
 Watch = Callable[[float], None]
+Address = tuple[str, int]
 Handler = Callable[[bytes], bytes]
 
 _SLICE_S = 0.1
@@ -73,7 +74,7 @@ class Client:
 
     def __init__(
         self,
-        address: tuple[str, int],
+        address: Address,
         watch: Watch,
         *,
         receive_buffer: int | None = None,
@@ -262,8 +263,11 @@ class Crowd:
     ) -> None:
         self.leave(self.clients, politely=len(self.clients) <= _POLITE)
 
-    def join(self, listener: socket.socket, count: int) -> None:
+    def join(self, listener: socket.socket, count: int, *, address: Address | None = None) -> None:
         """`count` more connections. Waits whenever half of the backlog is not yet accepted, so no SYN is dropped.
+
+        Args:
+            address: where it listened before anybody else had it: whoever holds a listening socket can move it.
 
         Raises:
             Unmeasured: more than this machine allows descriptors.
@@ -275,7 +279,7 @@ class Crowd:
         for number in range(count):
             if number % 256 == 255:
                 wait_for(polled(lambda: not_accepted(listener) <= backlog // 2), self._watch)
-            self.clients.append(Client(listener.getsockname(), self._watch, unread=self._unread))
+            self.clients.append(Client(address or listener.getsockname(), self._watch, unread=self._unread))
 
     def nonce(self) -> bytes:
         """A question that nobody can know beforehand."""

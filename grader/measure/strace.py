@@ -41,8 +41,11 @@ _RESULT = re.compile(r"\) += ([0-9]{1,9})$")
 _PIECE_BYTES = 1 << 20  # of a trace, read at a time
 _STAMP = re.compile(r"^[0-9]{1,10} +(?P<time>[0-9]+\.[0-9]+) ")
 _PRINTING = re.compile(r"^writev?\((?:1|2)[,<]")
-# After one of these, descriptor 1 or 2 may be anything, a connection too.
-_OUTPUT_REPLACED = re.compile(r"^(?:dup[23]\([0-9]+, [12]\b|close\([12]\b|close_range\([0-2],)")
+# After one of these, descriptor 1 or 2 may be anything, a connection too; or after an execve() behind it.
+_OUTPUT_REPLACED = re.compile(
+    r"^(?:dup[23]\([0-9]+, [12]\b|close\([12]\b|close_range\([0-2],|"
+    r"fcntl\([12], F_SETFD, (?!0)|ioctl\([12], FIOCLEX)"
+)
 _FD_SETS = re.compile(r"\[([0-9 ]*)\]")
 _LONG_SET = re.compile(r"(\[[0-9]+(?: [0-9]+){3})(?: [0-9]+){4,}((?: [0-9]+){2}\])")  # what follows it tells more
 _TIMED_OUT = re.compile(r"\) += 0(?: \(Timeout\))?$")

@@ -3,6 +3,7 @@ knows nothing of boxes, checks or servers. A process that is gone is `Gone`, wha
 """
 
 import contextlib
+import errno
 import os
 import stat
 import time
@@ -26,17 +27,26 @@ class Gone(Crashed):
         return cls(expected="the program goes on", seen=f"process {pid} has ended")
 
 
+class Hidden(Unmeasured):
+    """The kernel does not let it be looked at, as `proc(5)` says of whoever is not dumpable, or of a strict machine."""
+
+    @classmethod
+    def by(cls, pid: int, error: Exception) -> "Hidden":
+        return cls(f"This machine does not let process {pid} be looked at: {error}.")
+
+
 def _look(pid: int, read: Callable[[psutil.Process], _T]) -> _T:
     try:
         return read(psutil.Process(pid))
     except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError) as error:
         raise Gone.of(pid) from error
     except (psutil.AccessDenied, PermissionError) as error:
-        raise Unmeasured(f"This machine does not let process {pid} be looked at: {error}.") from error
+        raise Hidden.by(pid, error) from error
 
 
 def threads(pid: int) -> int:
-    return _look(pid, lambda process: process.num_threads())
+    """By the kernel's list of them: psutil looks for "Threads:" in a text that begins with the program's own name."""
+    return _look(pid, lambda process: len(os.listdir(f"/proc/{process.pid}/task")))
 
 
 def open_fds(pid: int) -> int:
@@ -49,8 +59,14 @@ def descriptors(pid: int) -> tuple[str, ...]:
     def names(process: psutil.Process) -> list[str]:
         found = []
         for entry in os.scandir(f"/proc/{process.pid}/fd"):
-            with contextlib.suppress(FileNotFoundError):  # closed since the listing
+            try:
                 found.append(os.readlink(entry.path))
+            except FileNotFoundError:  # closed since the listing
+                continue
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                found.append("")  # a path of more than a page, which no socket or pipe has
         return found
 
     return tuple(_look(pid, names))
@@ -86,7 +102,7 @@ def unseen_bytes(pid: int, *, folders: Sequence[str] = ()) -> int:
     except (FileNotFoundError, ProcessLookupError) as error:
         raise Gone.of(pid) from error
     except PermissionError as error:
-        raise Unmeasured(f"This machine does not let process {pid} be looked at: {error}.") from error
+        raise Hidden.by(pid, error) from error
     unlinked = sum(size for (device, _), size in held.items() if device not in devices)
     return unlinked + sum((room.f_blocks - room.f_bfree) * room.f_frsize for room in rooms)
 

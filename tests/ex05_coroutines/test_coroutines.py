@@ -89,6 +89,12 @@ def wires(count: int) -> Iterator[tuple[list[socket.socket], list[int]]]:
             end.close()
 
 
+def say(wire: socket.socket, word: str) -> None:
+    """A message for a task. A program that has shut its end down gets none, as who listens for an answer will find."""
+    with suppress(OSError):
+        wire.send(word.encode())
+
+
 def hear(run: Run, wire: socket.socket, rule: str) -> str:
     """The next message that a task sends.
 
@@ -848,14 +854,14 @@ def test_io(submission: Submission, rng: Random) -> None:
     with wires(2) as (judge, fds), in_box(submission, hand_on, fds, counts, fds=fds) as run:
         for place in turns:
             word = nonce(rng)
-            judge[place].send(word.encode())
+            say(judge[place], word)
             got = hear(run, judge[place], rule)
             demand(got == word[::-1], f"{rule}: {word[::-1]} for {word}", got)
         no_error(run.result())
     rule = "a task that waits for Writable goes on when there is room"
     with wires(2) as ((full, told), fds), in_box(submission, fill, *fds, fds=fds) as run:
         word = nonce(rng)
-        told.send(word.encode())
+        say(told, word)
         said = hear(run, told, "a task fills a socket, and then waits for Writable")
         demand(said == "it is full", rule, said)
         run.settle()
@@ -911,7 +917,7 @@ def test_duplex(submission: Submission, rng: Random) -> None:
                         pass
             else:
                 wanted = f"the reader has {word}"
-                both.send(word.encode())
+                say(both, word)
             got = hear(run, told, f"{rule}: {wanted}")
             demand(got == wanted, f"{rule}: {wanted}", got)
         no_error(run.result())
@@ -1061,7 +1067,7 @@ def hears_meanwhile(run: Run, judge: socket.socket, told: socket.socket, rng: Ra
     for _ in range(2):
         run.settle()
         word = nonce(rng)
-        judge.send(word.encode())
+        say(judge, word)
         due.append(word[::-1])
         wait_for(word[::-1], "while others sleep, a task that waits for a descriptor goes on when bytes have come")
     wait_for("soon", "the task that joins a sleeper goes on when that is done")
@@ -1149,7 +1155,7 @@ def test_starve(submission: Submission, budget: Budgets, rng: Random) -> None:
     word, lead = nonce(rng), rng.randint(10, 30)
     with wires(2) as ((judge, full), fds), in_box(submission, crowd_out, 200_000, lead, *fds, fds=fds) as run:
         run.until("write")
-        judge.send(word.encode())
+        say(judge, word)
         run.until("drain")
         with suppress(BlockingIOError):
             while full.recv(65536):
@@ -1210,8 +1216,9 @@ def test_zero_syscall(submission: Submission, budget: Budgets, sizes: Sizes, rng
     budget.at_most("calls_for_switches", calls)
 
 
-def switch_beside(student: Any, room: Any, parked: int) -> None:
-    """A task that spins beside parked ones, between pauses; it is over when the judge has seen enough."""
+def switch_beside(student: Any, room: Any, parked: int, lead: int) -> None:
+    """A task that spins beside parked ones, first `lead` times, then as often as the judge says, between pauses; it is
+    over when the judge has seen enough."""
     from traps import Join, Sleep
 
     scheduler = student.Scheduler()
@@ -1223,10 +1230,7 @@ def switch_beside(student: Any, room: Any, parked: int) -> None:
         yield Join(task)
 
     def spins() -> Any:
-        for _ in range(100):  # behind the first two, all are parked; the first ones are dearer
-            yield
-        room.pause("parked")
-        for _ in range(500):
+        for _ in range(lead):  # behind the first two, all are parked; the first ones are dearer
             yield
         while True:
             switches = range(room.pause("spun"))
@@ -1241,19 +1245,22 @@ def switch_beside(student: Any, room: Any, parked: int) -> None:
     scheduler.run()
 
 
-def test_ops(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
+def test_ops(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
     few, many = 10, sizes["parked"]
     most, most_each = budget.limit_of("instructions_per_switch"), budget.limit_of("instructions_per_parked_task")
 
     def used_s(run: Run) -> float:
         """Processor time of 500 switches."""
-        run.until("parked")
-        began_s = run.cpu_s()
         run.until("spun")
+        run.go(500)
+        run.until("ready")
+        began_s = run.cpu_s()
+        run.until("done")
         return run.cpu_s() - began_s
 
     def instructions(run: Run, switches: int, limit: float) -> float:
         """Of a switch. Counting ends at the limit, so more than that is seen as a little more."""
+        run.until("spun")
         run.go(switches)
         run.until("ready")
         with run.stepped(limit=round(switches * limit) + 10_000) as counted:
@@ -1261,11 +1268,11 @@ def test_ops(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         return counted.count / switches
 
     def compared() -> tuple[float, float]:
+        lead = 100 + rng.randrange(500)  # nobody knows which switch is counted, not even by its number
         with (
-            in_box(submission, switch_beside, few, alone=True) as beside_few,
-            in_box(submission, switch_beside, many, alone=True) as beside_many,
+            in_box(submission, switch_beside, few, lead, alone=True) as beside_few,
+            in_box(submission, switch_beside, many, lead, alone=True) as beside_many,
         ):
-            few_s, many_s = used_s(beside_few), used_s(beside_many)
 
             def dearer(switches: int) -> tuple[float, float]:
                 """Instructions of a switch beside few tasks, and how many more it has for each further one."""
@@ -1275,11 +1282,10 @@ def test_ops(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
                 return one, max(0.0, further) / (many - few)
 
             one, further = dearer(1)
+            few_s, many_s = used_s(beside_few), used_s(beside_many)
             # Where switches use no more processor time, one tells. Else five in a row are counted as well: what is done
             # at each fifth switch only is work for a switch too.
             if further <= most_each and many_s > 1.5 * few_s:
-                beside_few.until("spun")
-                beside_many.until("spun")
                 further = dearer(5)[1]
             return one, further
 
@@ -1331,7 +1337,7 @@ def test_threads(submission: Submission, budget: Budgets, sizes: Sizes, rng: Ran
             run.until("held")
             if helpers := run.threads() - 1 + len(run.children()):
                 budget.at_most("threads_and_processes", helpers)
-            judge.send(word.encode())
+            say(judge, word)
             got: str = run.result()
         demand(got == word, f"a task that waits for a descriptor reads what has come: {word}", got)
         budget.at_most("threads_and_processes", calls.of(*CLONE_CALLS))

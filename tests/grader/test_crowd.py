@@ -503,6 +503,18 @@ def test_a_server_that_never_accepts_has_connections_and_answers_none() -> None:
         assert not_accepted(listener) == 49
 
 
+def test_who_joins_goes_where_it_listened_when_nobody_else_had_it() -> None:
+    with listening() as listener, Crowd(shout, random.Random(1), no_patience) as crowd:
+        address = listener.getsockname()
+        listener.close()
+        with listening() as moved:
+            with pytest.raises(CheckFailed, match="connect: "):
+                crowd.join(moved, 1, address=address)
+            crowd.join(moved, 1)
+
+        assert len(crowd) == 1
+
+
 def test_joining_waits_while_half_of_the_backlog_is_not_accepted() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 3000 or int(Path("/proc/sys/net/core/somaxconn").read_text()) < 4096:

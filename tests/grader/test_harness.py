@@ -633,6 +633,29 @@ def looked_at_when_dead(wall: Wall) -> list[Any]:
         return [*found, with_stop[:3]]
 
 
+def hides(wall: Wall, could_be_seen: bool) -> list[Any]:
+    """A kernel that does not let it be looked at any more; before it was loaded, perhaps."""
+    look = vitals.open_fds
+
+    def refused(pid: int) -> int:
+        raise vitals.Hidden.by(pid, PermissionError("no"))
+
+    def check() -> None:
+        vitals.open_fds = look if could_be_seen else refused
+        with serving(wall, REFERENCE) as running:
+            vitals.open_fds = refused
+            running.open_fds()
+
+    return failure_of(check)[:1]
+
+
+@pytest.mark.parametrize(("could_be_seen", "kind"), [(True, "ForbiddenUse"), (False, "Hidden")])
+def test_a_program_does_not_choose_to_be_unmeasured(judged: Judged, could_be_seen: bool, kind: str) -> None:
+    failed = judged(hides, could_be_seen)
+
+    assert failed == [kind]
+
+
 def test_a_server_that_was_killed_is_gone_whatever_is_asked_of_it(judged: Judged) -> None:
     killed = ["Crashed", "serve_tiny goes on serving", "the program ended with signal SIGKILL"]
 
@@ -694,9 +717,9 @@ def test_a_server_is_told_to_return_and_must(judged: Judged, body: str, failure:
 
 
 def left_behind(wall: Wall, body: str) -> list[Any]:
-    with serving(wall, server(body, before="kept = []")) as running:
+    with serving(wall, server(body, before="kept, spare = [], os.dup(0)")) as running:
         running.stop()
-        return [running.open_fds() - running.fds_at_start, running.holds_what_was_lent()]
+        return [running.opened_since(running.held_at_start), running.holds_what_was_lent()]
 
 
 @pytest.mark.parametrize(
@@ -705,7 +728,10 @@ def left_behind(wall: Wall, body: str) -> list[Any]:
         pytest.param("os.read(stop_fd, 1)", [0, True], id="nothing"),
         pytest.param("kept.append(select.epoll())\nos.read(stop_fd, 1)", [1, True], id="what it has kept"),
         pytest.param("here = [select.epoll()]\nhere.append(here)\nos.read(stop_fd, 1)", [0, True], id="garbage"),
-        pytest.param("os.read(stop_fd, 1)\nlsock.close()", [-1, False], id="less than it was lent"),
+        pytest.param("os.read(stop_fd, 1)\nlsock.close()", [0, False], id="less than it was lent"),
+        pytest.param(
+            "os.close(spare)\nkept.append(select.epoll())\nos.read(stop_fd, 1)", [1, True], id="another one for a spare"
+        ),
     ],
 )
 def test_what_a_server_leaves_behind_is_seen_after_its_return(judged: Judged, body: str, left: list[Any]) -> None:

@@ -115,6 +115,8 @@ for _ in range(40):
         (plain, {"a": []}, "[] at ['a']"),
         (anything, DEEP, "lists within lists, more than 32 deep"),
         (anything, {"a": [2**80]}, "a number of more than 64 bits"),
+        (pairs, [0] * 60_000, "more than 50,000 values"),
+        (by_name, {"a": [[]] * 60_000}, "more than 50,000 values"),
     ],
 )
 def test_what_does_not_fit_has_crashed_and_its_place_is_told(

@@ -284,6 +284,25 @@ def test_all_else_counts(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("dup2(5, 1) = 1", True),
+        ("close(2) = 0", True),
+        ("close_range(0, 4294967295, 0) = 0", True),
+        ("fcntl(1, F_SETFD, FD_CLOEXEC) = 0", True),
+        ("ioctl(2, FIOCLEX) = 0", True),
+        ("fcntl(1, F_SETFD, 0) = 0", False),
+        ("fcntl(11, F_SETFD, FD_CLOEXEC) = 0", False),
+        ("close(12) = 0", False),
+    ],
+)
+def test_behind_a_call_that_may_give_an_output_up_writing_to_it_counts(text: str, counts: bool, tmp_path: Path) -> None:
+    (tmp_path / "trace").write_text(f'7 1.5 {text}\n7 2.5 write(1, "x", 1) = 1\n')
+
+    assert Trace(tmp_path / "trace").between(2.0, 3.0).count("write") == counts
+
+
+@pytest.mark.parametrize(
     ("text", "times_out"),
     [
         ("pselect6(4, [3], NULL, NULL, {tv_sec=1, tv_nsec=0}, NULL) = 0 (Timeout)", True),

@@ -66,6 +66,19 @@ def test_threads_are_counted_with_the_main_one() -> None:
         assert vitals.threads(threaded.pid) == 5
 
 
+def test_a_name_that_looks_like_a_count_of_threads_is_none() -> None:
+    does = (
+        "import ctypes, threading\n"
+        "ctypes.CDLL(None).prctl(15, b'Threads:\\t1', 0, 0, 0)\n"
+        "for _ in range(4): threading.Thread(target=next, daemon=True).start()\n"
+        "ready()\n"
+        "next()"
+    )
+
+    with child(does) as threaded:
+        assert vitals.threads(threaded.pid) == 5
+
+
 def test_descriptors_are_counted_as_they_come_and_go() -> None:
     does = (
         "import os\n"
@@ -87,6 +100,28 @@ def test_descriptors_are_counted_as_they_come_and_go() -> None:
 
     assert before >= 3
     assert (opened - before, closed - before) == (7, 6)
+
+
+def test_a_descriptor_whose_path_is_too_long_to_be_told_is_one() -> None:
+    does = (
+        "import os, shutil, tempfile\n"
+        "top = tempfile.mkdtemp()\n"
+        "os.chdir(top)\n"
+        "for _ in range(20):\n"
+        "    os.mkdir('d' * 250)\n"
+        "    os.chdir('d' * 250)\n"
+        "kept = os.open('file', os.O_CREAT | os.O_WRONLY)\n"
+        "os.chdir('/')\n"
+        "ready(); next()\n"
+        "shutil.rmtree(top)\n"
+        "ready()"
+    )
+
+    with child(does) as process:
+        names = vitals.descriptors(process.pid)
+        assert len(names) == vitals.open_fds(process.pid)
+        assert names.count("") == 1
+        go_on(process)
 
 
 def test_resident_memory_grows_by_what_is_touched() -> None:
