@@ -127,7 +127,7 @@ def test_scale_user(submission: Submission, budget: Budgets, sizes: Sizes, rng: 
                 return one, 0.0
             server.more(crowd, many - few)
             server.wait_until(lambda: server.not_accepted() == 0)
-            alike = warmed_up(server, crowd)
+            crowd.ask_serially(rng.randrange(60))  # nobody knows which request is counted, not even by its number
 
             def dearer(requests: int) -> float:
                 no_noise = 1.01 * NOISE_FACTOR * most_each * (many - few)
@@ -135,6 +135,7 @@ def test_scale_user(submission: Submission, budget: Budgets, sizes: Sizes, rng: 
                 return max(0.0, further) / (many - few)
 
             further = dearer(1)
+            alike = warmed_up(server, crowd)
             # Where all requests use as much processor time, one tells. Else five in a row are counted as well: what is
             # done at each fifth request only is work for a request too.
             if further <= most_each and not alike:
@@ -142,8 +143,8 @@ def test_scale_user(submission: Submission, budget: Budgets, sizes: Sizes, rng: 
             return one, further
 
     def warmed_up(server: Server, crowd: Crowd) -> bool:
-        """Ask until Python has adapted its functions to what they are called with, and a few times more, so that nobody
-        knows which request is counted. Whether the last ones have used as much processor time each."""
+        """Ask until Python has adapted its functions to what they are called with, and a few times more. Whether the
+        last ones have used as much processor time each."""
         crowd.ask_serially(20 + rng.randrange(10))
         spent_s = []
         for _ in range(40):
