@@ -750,6 +750,7 @@ def test_real(submission: Submission, sizes: Sizes, rng: Random) -> None:
 
 
 def test_budget(submission: Submission, budget: Budgets, rng: Random) -> None:
+    batches_in_the_simulator(submission, budget, rng)
     require_io_uring(submission)
 
     def enters(entries: int) -> Count:
@@ -759,6 +760,16 @@ def test_budget(submission: Submission, budget: Budgets, rng: Random) -> None:
 
     budget.at_most("enters_depth_32", lambda: enters(32))
     budget.at_most("enters_depth_256", lambda: enters(256))
+
+
+def batches_in_the_simulator(submission: Submission, budget: Budgets, rng: Random) -> None:
+    """With fewer blocks. The simulated kernel sees how long a request is; the real one's trace tells of none."""
+    job = Job(size=512 * 16, block=16, entries=32, seed=rng.getrandbits(32))
+    most = budget.limit_of("enters_depth_32") * job.blocks / BUDGET_BLOCKS
+    (story,) = read_all(submission, [job])
+    longest = max((length for _, length in story.asked), default=0)
+    demand(longest <= job.block, f"{job}: no request is longer than a block", f"one of {longest:,} bytes")
+    demand(story.enters <= most, f"{job}: at most {most:.0f} calls of enter", f"{story.enters:,} calls of enter")
 
 
 def test_honest(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -900,13 +911,15 @@ class Conduct:
             rf"mmap\((?:[^,]+, ){{4}}{fd}\b"
         )
         self._own: set[tuple[int, int]] = set()  # thread and descriptor of what it opened itself
-        self._ring_areas: set[tuple[str, str]] = set()  # descriptor and offset
+        self._rings: set[int] = set()  # descriptors that a ring was made as
+        self._ring_areas: set[tuple[int, str]] = set()  # descriptor and offset
         self._received = [0, 0]  # calls and bytes
 
     def offence(self, call: Call) -> str:
         """What is wrong with it; nothing when it is allowed."""
         match call.name:
             case "io_uring_setup" if "{flags=IORING_SETUP_R_DISABLED, " in call.text:
+                self._rings |= {int(result[1]) for result in RESULT.finditer(call.text)}
                 return ""  # how many there were is looked at in the end
             case "io_uring_setup":
                 return a_ring_of_its_own(call.text)
@@ -914,7 +927,7 @@ class Conduct:
                 return self._opens(call)
             case "mmap" if "MAP_ANONYMOUS" in call.text:
                 return ""
-            case "mmap" if (area := RING_AREA.search(call.text)) and self._maps_a_ring(area[1], area[2]):
+            case "mmap" if (area := RING_AREA.search(call.text)) and self._maps_a_ring(int(area[1]), area[2]):
                 return ""
             case "recvfrom" if self._is_go(call.text):
                 return ""
@@ -941,13 +954,16 @@ class Conduct:
         """A number that means another descriptor from now on. Who has it by an unfinished line is not known."""
         if call.name == "close":
             self._own = {(pid, fd) for pid, fd in self._own if fd != descriptor_of(call.text)}
+            self._rings.discard(descriptor_of(call.text))
         elif call.name in {"open", "openat", "dup", "dup2", "dup3", "fcntl"}:
             result = RESULT.search(call.text)
             self._own = {(pid, fd) for pid, fd in self._own if result and fd != int(result[1])}
+            self._rings = {fd for fd in self._rings if result and fd != int(result[1])}
 
-    def _maps_a_ring(self, fd: str, offset: str) -> bool:
+    def _maps_a_ring(self, fd: int, offset: str) -> bool:
         """Whether it may be one of the three areas of the one ring."""
         new = (fd, offset) not in self._ring_areas and all(fd == other for other, _ in self._ring_areas)
+        new = new and fd in self._rings
         self._ring_areas.add((fd, offset))
         return new
 
