@@ -7,10 +7,12 @@ happens, meet: each says on a pipe that it has come, and waits on another one un
 
 import contextlib
 import os
+import re
 import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -149,6 +151,7 @@ class Meeting:
             expected=f"{plural(len(clients), 'request')} in their handlers at once",
             seen=lambda: f"{come()}; the others wait until these have ended{what_they_do(program)}",
         )
+        require_held(program, clients, self.processes[before:])
         return nonces
 
     def let_go(self, count: int) -> None:
@@ -164,6 +167,35 @@ def all_at_once(server: Server, meeting: Meeting, workers: int) -> None:
         pids = {answered_by(server, client, nonce) for client, nonce in zip(clients, nonces, strict=True)}
     if len(pids) != workers:
         raise CheckFailed(expected=f"{workers} requests at once in {workers} processes", seen=f"in {len(pids)}")
+
+
+def require_held(program: Program, clients: Sequence[Client], processes: Sequence[int]) -> None:
+    """These processes hold the connections of these clients, and the master holds none: a process's number is what the
+    program says, and could be anybody's.
+    """
+    ends = [f"socket:[{inode}]" for inode in map(other_end, clients) if inode]
+    if held := set(ends).intersection(program.descriptors()):
+        raise CheckFailed(
+            expected="requests in the hands of workers", seen=f"the master holds {plural(len(held), 'connection')}"
+        )
+    known = inner(workers_of(program))
+    for pid in processes:
+        with contextlib.suppress(vitals.Gone):  # it has ended since, and others tell
+            if pid in known and not set(ends).intersection(vitals.descriptors(known[pid])):
+                raise CheckFailed(
+                    expected="a process that says that it has a request has its connection",
+                    seen="it has none: another one speaks for it",
+                )
+
+
+def other_end(client: Client) -> int:
+    """The inode of the program's end of a connection, which the network of judge and box shows: proc(5), net/tcp."""
+    ports = client.sock.getpeername()[1], client.sock.getsockname()[1]
+    for row in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+        fields = row.split()
+        if tuple(int(address.rpartition(":")[2], 16) for address in fields[1:3]) == ports:
+            return int(fields[9])
+    return 0  # it is closed
 
 
 # --- processes ----------------------------------------------------------------------------------------------------
@@ -274,16 +306,34 @@ def inner(pids: Sequence[int]) -> dict[int, int]:
 
 def test_distinct(submission: Submission, sizes: Sizes, rng: Random) -> None:
     workers = sizes["workers"]
-    with started(submission, workers) as server:
-        known, master = inner(workers_of(server)), inner([server.pid])
-        for asked in range(1, 20 * workers + 1):  # no fair shares are asked for; `parallel` tells that each one works
-            pid = ask(server, rng)
-            if pid not in known:
-                who = "the master itself" if pid in master else "a process that was not there before"
-                raise CheckFailed(
-                    expected="replies from the workers that the master has forked, and from nobody else",
-                    seen=f"request {asked} is answered by {who}",
-                )
+    with started(submission, workers, traced=True) as server:
+        known, master, answers = inner(workers_of(server)), inner([server.pid]), Counter[int]()
+        with server.counting(settled=False) as calls:
+            for asked in range(1, 20 * workers + 1):  # no fair shares are asked for; `parallel`: each one works
+                pid = ask(server, rng)
+                if pid not in known:
+                    who = "the master itself" if pid in master else "a process that was not there before"
+                    raise CheckFailed(
+                        expected="replies from the workers that the master has forked, and from nobody else",
+                        seen=f"request {asked} is answered by {who}",
+                    )
+                answers[known[pid]] += 1
+        if calls.everything() is not None:  # else nothing can be traced; behind it, all replies are in the trace
+            require_accepted(server, answers)
+
+
+def require_accepted(server: Server, answers: Counter[int]) -> None:
+    """Who answers has accepted the connection itself, as many as it has answered: none was handed on."""
+    assert server.trace is not None
+    made = [call for call in server.trace.between(0.0, now_s()).calls if call.name in _ACCEPTS]
+    accepted = Counter(call.pid for call in made if re.search(r"\) += [0-9]", call.text))
+    if others := sum((answers - accepted).values()):
+        who = "the master" if accepted[server.pid] else "another process"
+        raise CheckFailed(
+            expected="each worker accepts the connections that it answers, and the master accepts none",
+            seen=f"{who} has accepted {others} of {sum(answers.values())}",
+            evidence=[call.text for call in made if call.pid == server.pid][:3],
+        )
 
 
 def test_reply(submission: Submission, sizes: Sizes, rng: Random) -> None:
@@ -616,6 +666,7 @@ def test_sentinel(submission: Submission, sizes: Sizes, rng: Random) -> None:
     workers = sizes["workers"]
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        address = listener.getsockname()
         left, meeting = stack.enter_context(Pipe()), stack.enter_context(Meeting(rng))
         arguments = listener.fileno(), workers, left.writing
         fds = [listener.fileno(), left.writing, *meeting.pass_fds]
@@ -624,7 +675,7 @@ def test_sentinel(submission: Submission, sizes: Sizes, rng: Random) -> None:
         run.settle()
 
         def client() -> contextlib.closing[Client]:
-            return contextlib.closing(Client(listener.getsockname(), run.watch))
+            return contextlib.closing(Client(address, run.watch))
 
         with client() as polite, client() as in_mid_line, client() as in_its_handler:
             polite.send(b"is there anybody?\n")
