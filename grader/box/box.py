@@ -71,7 +71,6 @@ class Box:
         limits: Limits,
         *,
         tracer: Sequence[str],
-        pass_fds: Sequence[int],
         allows: Collection[str] = (),
         one_more_filter: bool = False,
         takes_down: bool = False,
@@ -87,7 +86,7 @@ class Box:
         try:
             with far:
                 command, fds = self._command(far.fileno(), tracer, frozenset(allows))
-                self._process = self._start(command, [*fds, *pass_fds, far.fileno()])
+                self._process = self._start(command, [*fds, far.fileno()])
             self.outermost_pid = self._process.pid
             self._outermost_pidfd = os.pidfd_open(self.outermost_pid)
             self.channel.ends_with(self._outermost_pidfd)
@@ -137,10 +136,6 @@ class Box:
 
     def _start(self, command: list[str], fds: list[int]) -> "subprocess.Popen[bytes]":
         parent = os.getpid()
-        # A tracer and its tracee on one core take 16 microseconds a call, on two cores 123. A box without a tracer has
-        # one core too: a program must not see which run is counted.
-        cores = sorted(os.sched_getaffinity(0))
-        core = {cores[parent % len(cores)]}  # judges that run side by side do not all take one
         uid = self._wall.uid
 
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -148,7 +143,6 @@ class Box:
 
         def between_fork_and_exec() -> None:
             kernel.die_with_parent(parent)
-            os.sched_setaffinity(0, core)
             # Of what a tracer writes, which dies of more and takes the box along. The program gets a limit of its own.
             resource.setrlimit(resource.RLIMIT_FSIZE, (longest, hard))
 
@@ -171,11 +165,12 @@ class Box:
     # --- talking
 
     def prove(self, timeout_s: float, *, thorough: bool) -> dict[str, str]:
-        """Lower the program's rights, before any line of a submission runs, and let it try the wall.
+        """`begin_proof` and `end_proof`."""
+        self.begin_proof(thorough=thorough)
+        return self.end_proof(timeout_s)
 
-        Returns:
-            What is missing: protection and complaint. Empty when bare, where nothing is claimed.
-        """
+    def begin_proof(self, *, thorough: bool) -> None:
+        """Lower the program's rights, before any line of a submission runs, and let it try the wall."""
         canary = self._wall.canary
         probes = [name for name in inside.PROBES if thorough or name != "limits"]
         start: dict[str, Any] = {"op": "start", "limits": self._limits.as_rlimits(), "boxed": self._wall.boxed}
@@ -191,6 +186,16 @@ class Box:
                 "environ": canary.environ,
             }
         self.send(start)
+
+    def end_proof(self, timeout_s: float) -> dict[str, str]:
+        """What it has found.
+
+        Returns:
+            What is missing: protection and complaint. Empty when bare, where nothing is claimed.
+
+        Raises:
+            BoxEnded, TimeoutError: it has not tried.
+        """
         answer = self.receive(timeout_s)
         self._files.close()
         complaints = answer.get("probes")
@@ -206,6 +211,33 @@ class Box:
         except OSError as error:
             raise BoxEnded("the program has ended") from error
         return {str(name): str(complaint) for name, complaint in complaints.items() if complaint}
+
+    def lend(self, fds: Sequence[int], open_files: int | None) -> None:
+        """Give the program, which has proven its wall, these descriptors under the same numbers, and let it have no
+        more than so many open.
+
+        Raises:
+            BoxEnded: it has ended.
+        """
+        if fds or open_files is not None:
+            limits = {} if open_files is None else {"NOFILE": open_files}
+            self.send({"op": "lend", "fds": list(fds), "limits": limits})
+        if fds:
+            self.channel.lend(fds)
+
+    def take_one_core(self) -> None:
+        """Keep the program and its tracer on one core from now on.
+
+        A tracer and its tracee on one core take 16 microseconds a call, on two cores 123. A box without a tracer has
+        one core too: a program must not see which run is counted.
+
+        Raises:
+            OSError: it has ended.
+        """
+        cores = sorted(os.sched_getaffinity(0))
+        core = {cores[os.getpid() % len(cores)]}  # judges that run side by side do not all take one
+        for pid in {self.outermost_pid, self.first_pid, self.pid} - {0}:
+            os.sched_setaffinity(pid, core)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """As `Channel.send`."""
@@ -224,6 +256,11 @@ class Box:
         return self.channel.wait_for_message(timeout_s)
 
     # --- ending
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether what it runs in is gone."""
+        return readable(self._outermost_pidfd)
 
     @property
     def alive(self) -> bool:

@@ -9,7 +9,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grader.box import inside
@@ -54,6 +54,17 @@ class Channel:
             self._socket.sendall(struct.pack(">I", len(data)) + data)
         except TimeoutError as error:
             raise BoxEnded("the program does not read its channel") from error
+        except OSError as error:
+            raise BoxEnded("the program has closed its channel") from error
+
+    def lend(self, fds: Sequence[int]) -> None:
+        """Descriptors for the program, which has been told to expect them.
+
+        Raises:
+            BoxEnded: nobody takes them.
+        """
+        try:
+            socket.send_fds(self._socket, [b"!"], list(fds))
         except OSError as error:
             raise BoxEnded("the program has closed its channel") from error
 

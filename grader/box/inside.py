@@ -9,6 +9,7 @@ Frames on the channel, both ways: four bytes of length, big endian, then JSON. T
 
     judge                                            box
     {"op": "start", limits, boxed, probes, canary}   {"probes": {name: complaint or ""}, "pid"}
+    {"op": "lend", fds, limits}, the descriptors     nothing
     {"op": "load", folder, module, poison ...}       {"loaded": true} or {"problem": {...}}
     {"op": "serve", entry, source, handler ...}      {"serving": true}, then {"returned": ...} or {"problem": {...}}
                                                      {"stray": true}: a child of the program has returned as well
@@ -73,6 +74,21 @@ class Channel:
         body = self._exactly(struct.unpack(">I", head)[0], begun[4:]) if head else None
         message: Message | None = json.loads(body) if body else None
         return message
+
+    def borrow(self, numbers: Sequence[int]) -> None:
+        """Take descriptors that the judge sends, and give them the numbers that they have there."""
+        import fcntl
+
+        _, received, _, _ = socket.recv_fds(self._sock, 1, len(numbers))
+        above = max(numbers) + 1  # so none of them, and not this channel, is in another one's place
+        moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, above) for fd in received]
+        for fd in received:
+            os.close(fd)
+        if self._sock.fileno() in numbers:
+            self._sock = socket.socket(fileno=fcntl.fcntl(self._sock.detach(), fcntl.F_DUPFD, above))
+        for fd, number in zip(moved, numbers, strict=True):
+            os.dup2(fd, number)
+            os.close(fd)
 
     def _exactly(self, wanted: int, begun: bytes) -> bytes | None:
         got = bytearray(begun)
@@ -419,27 +435,30 @@ def run(module: types.ModuleType | None, order: Message, channel: Channel) -> No
         channel.send({"problem": explain(error, order["folder"])})
 
 
+def begin(start: Message) -> Message:
+    """Lower this process's rights and try the wall."""
+    import ctypes
+
+    os.umask(0o077)
+    limit_resources(start["limits"])
+    libc = ctypes.CDLL(None, use_errno=True)
+    complaints = {}
+    if start["boxed"]:
+        abi = enter_landlock(libc, ("/tmp", "/dev/shm"))
+        complaints = {name: PROBES[name](start["canary"]) for name in start["probes"]}
+        if not abi:
+            complaints["landlock"] = "the kernel has no Landlock"
+    else:
+        libc.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: nobody else would take it along
+    return {"probes": complaints, "pid": os.getpid()}
+
+
 def main() -> None:
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
     start = channel.receive()
     if start is None:
         return
-    os.umask(0o077)
-    limit_resources(start["limits"])
-    if start["boxed"]:
-        import ctypes
-
-        libc = ctypes.CDLL(None, use_errno=True)
-        abi = enter_landlock(libc, ("/tmp", "/dev/shm"))
-        complaints = {name: PROBES[name](start["canary"]) for name in start["probes"]}
-        if not abi:
-            complaints["landlock"] = "the kernel has no Landlock"
-        channel.send({"probes": complaints, "pid": os.getpid()})
-    else:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL: nobody else would take it along
-        channel.send({"probes": {}, "pid": os.getpid()})
+    channel.send(begin(start))
     module: types.ModuleType | None = None
     lent: list[object] = []
     folder = ""
@@ -448,6 +467,10 @@ def main() -> None:
         if order is None:
             return
         match order["op"]:
+            case "lend":
+                if order["fds"]:
+                    channel.borrow(order["fds"])
+                limit_resources(order["limits"])
             case "load":
                 folder = order["folder"]
                 try:

@@ -30,9 +30,9 @@ from typing import Any
 
 from grader.box.box import Box, Lost
 from grader.box.channel import BoxEnded
-from grader.box.limits import Limits, hard_open_files
 from grader.box.wall import Wall
 from grader.checks import program
+from grader.checks.boxes import Boxes, Kind
 from grader.checks.last_words import last_lines, problem
 from grader.checks.policies import Policies
 from grader.checks.scenario import Run
@@ -45,7 +45,6 @@ from grader.measure import strace as tracer
 from grader.measure import vitals
 from grader.measure.clients import Address, Handler
 
-START_S = 60.0  # a box that has not introduced itself by then is the machine's fault
 IMPORT_S = 20.0
 _BACKLOG = 4096
 _KEPT_BYTES = 4 << 20  # of each trace, with --keep
@@ -58,6 +57,7 @@ class Submission:
     exercise: Exercise
     wall: Wall
     strace: str | None  # absolute path, when it is known to work here
+    boxes: Boxes
     untraceable: str  # why not, for the report
     rng: random.Random
     policies: Policies  # of all checks of this grading
@@ -66,7 +66,7 @@ class Submission:
     on_box: Callable[[int], None] = lambda _pid: None
     machine: dict[object, Any] = field(default_factory=dict)  # what it was found to be able to do, in all checks
     entry: str = ""  # another function than `exercise.yaml` names
-    boxes: int = 0
+    box_count: int = 0
     rss_at_start: int = 0  # of the last box, before it loaded the submission
     can_look: bool = False  # whether this machine lets a box be looked at; a program must not choose to be unmeasured
     loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
@@ -265,81 +265,40 @@ class Submission:
         load: bool = True,
         alone: bool = False,
     ) -> Iterator[tuple[Box, tracer.Trace | None]]:
-        """A fresh box, and its trace when it is `traced`.
-
-        A program must not see whether it is counted, and what no run may do is looked for in all of them. So a box that
-        is not traced is watched: its trace has the calls alone that the exercise's policies name, and costs nothing
-        else. Where no tracer stands before it, another filter takes the place of the tracer's.
-        """
+        """A fresh box with the submission loaded, and its trace when it is `traced`."""
         if inject and self.strace is None:
             raise Unmeasured(self.untraceable)
-        self.boxes += 1
+        self.box_count += 1
         traced = bool(traced or inject) and self.strace is not None
         watched = frozenset() if traced or alone else self.policies.calls
-        trace: tracer.Trace | None = None
-        prefix: list[str] = []
-        # A refused call that a policy must report is refused by strace, which writes it down; the static filter would
-        # refuse it before strace sees it.
-        refused = [call for call in self.exercise.forbidden.calls if call.startswith("io_uring")]
-        if self.strace is not None and (traced or watched):
-            ending = "strace" if traced else "watched"
-            trace = tracer.Trace(self.wall.traces / f"{self.label}-{self.boxes}.{ending}")
-            refusing = [f"{call}:error=ENOSYS" for call in refused]
-            prefix = tracer.command(self.strace, trace.path, only=watched, inject=[*inject, *refusing])
-        rules = self.exercise.limits
-        limits = Limits(
-            memory_mb=rules.memory_mb,
-            processes=rules.processes,
-            tmp_mb=rules.tmp_mb,
-            open_files=open_files or hard_open_files(),
-        )
-        box = Box(
-            self.wall,
-            limits,
-            tracer=prefix,
-            pass_fds=fds,
-            allows={*self.exercise.allows, *(["io_uring"] if prefix and refused else [])},
-            takes_down=self.keep is not None,
-            one_more_filter=self.strace is not None and not prefix,
-        )
-        since_s: float | None = None
-        try:
-            with box:
-                self.on_box(box.outermost_pid)
-                try:
-                    since_s = self._enter(box, load=load)
-                    yield box, trace if traced else None
-                except vitals.Hidden as hidden:
-                    if not self.can_look:
-                        raise
-                    expected = "a program that can be looked at, as it could before it was loaded"
-                    raise ForbiddenUse(expected=expected, seen="a process that hides what it holds") from hidden
-                except Exception:
-                    self.lost = box.lost_to_kill()
+        kind = Kind(traced, watched, tuple(inject))
+        with self.boxes.box(kind, fds, open_files, f"{self.label}-{self.box_count}") as (box, trace):
+            self.on_box(box.outermost_pid)
+            since_s: float | None = None
+            try:
+                since_s = self._enter(box, load=load)
+                yield box, trace if traced else None
+            except vitals.Hidden as hidden:
+                if not self.can_look:
                     raise
-        finally:  # of the box too: its last words have come by then
-            if trace is not None and load and since_s is not None:
-                self.policies.look(trace.between(since_s, tracer.now_s()), self.label)
-            self._keep(box, trace if traced else None)
-            if trace is not None:
-                trace.close()
+                expected = "a program that can be looked at, as it could before it was loaded"
+                raise ForbiddenUse(expected=expected, seen="a process that hides what it holds") from hidden
+            except Exception:
+                self.lost = box.lost_to_kill()
+                raise
+            finally:
+                box.close()  # its last words have come by then
+                if trace is not None and load and since_s is not None:
+                    self.policies.look(trace.between(since_s, tracer.now_s()), self.label)
+                self._keep(box, trace if traced else None)
 
     def _enter(self, box: Box, *, load: bool) -> float:
-        """Prove the wall and load the submission.
+        """Load the submission.
 
         Returns:
             From when on its calls are judged, by the tracer's clock. What helped while it was imported, and has ended,
             is nobody's concern: Python itself runs programs to find a library.
         """
-        try:
-            missing = box.prove(START_S, thorough=False)
-        except (BoxEnded, TimeoutError) as error:
-            words = last_lines(box.output(), 2)
-            raise GraderError(f"A box could not be started: {error}; {box.ended_by()}. {' '.join(words)}") from error
-        if missing:
-            raise GraderError(
-                "The wall does not hold: " + "; ".join(f"{name}: {complaint}" for name, complaint in missing.items())
-            )
         self.rss_at_start = vitals.rss_bytes(box.pid)
         with contextlib.suppress(vitals.Hidden):
             self.can_look = bool(vitals.open_fds(box.pid))
@@ -378,7 +337,7 @@ class Submission:
     def _keep(self, box: Box, trace: tracer.Trace | None) -> None:
         if self.keep is None:
             return
-        name = f"{self.label}-{self.boxes}"
+        name = f"{self.label}-{self.box_count}"
         (self.keep / f"{name}.output").write_bytes(box.output())
         (self.keep / f"{name}.channel").write_bytes(box.channel.transcript or b"")
         if trace is not None and trace.path.exists():

@@ -45,6 +45,9 @@ _CANARY_HOST: Final = "127.77.0.1"  # as in `box.inside`
 _COMMAND: Final = (sys.executable, "-I", "-X", "disable-remote-debug", "-m", "grader.judge")
 
 
+_HANGS: Final = "The judge hangs: nothing came for long after the check's deadline. Run it again."
+
+
 class IsolationRefused(Exception):
     """The slot could not prove the wall."""
 
@@ -89,6 +92,7 @@ class Slot:
         self._box_pid = 0
         self._box_killed = True  # there is none yet
         self._rest = b""
+        self._log_begins_at = 0  # of the job, in bytes
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(held_folder())
             self.log = folder / "judge.log"
@@ -107,6 +111,10 @@ class Slot:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def close(self) -> None:
         """End it, and all that runs below it."""
@@ -140,6 +148,7 @@ class Slot:
         self.wait_until_ready()
         self._deadline_at_s = time.monotonic() + START_TIMEOUT_S
         self._box_pid, self._box_killed = 0, True
+        self._log_begins_at = self.log.stat().st_size
         try:
             self._control.sendall(line_of(job))
         except OSError as error:
@@ -157,8 +166,10 @@ class Slot:
                 return
 
     def last_words(self) -> str:
-        """The last line of its log; empty when there is none."""
-        words = safe_text(self.log.read_bytes()[-2000:]).strip().splitlines()
+        """The last line that it has written to its log about its last job; empty when there is none."""
+        words: list[str] = []
+        with contextlib.suppress(OSError):  # it is closed
+            words = safe_text(self.log.read_bytes()[self._log_begins_at :][-2000:]).strip().splitlines()
         return words[-1] if words else ""
 
     # --- listening
@@ -179,17 +190,17 @@ class Slot:
         """More of what it says. Behind the deadline the box is killed first; only a judge that still hangs is given
         up.
         """
-        while not select.select([self._control], [], [], max(0.0, self._deadline_at_s - time.monotonic()))[0]:
-            if self._box_killed:
-                raise GraderError("The judge hangs: nothing came for long after the check's deadline. Run it again.")
-            self._box_killed = True
-            self._deadline_at_s = time.monotonic() + JUDGE_GRACE_S
-            if self._box_pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self._box_pid, signal.SIGKILL)
         try:
+            while not select.select([self._control], [], [], max(0.0, self._deadline_at_s - time.monotonic()))[0]:
+                if self._box_killed:
+                    raise GraderError(_HANGS)
+                self._box_killed = True
+                self._deadline_at_s = time.monotonic() + JUDGE_GRACE_S
+                if self._box_pid:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(self._box_pid, signal.SIGKILL)
             return self._control.recv(1 << 16)
-        except ConnectionResetError:  # it died with something unread
+        except (OSError, ValueError):  # it died with something unread; or another thread has closed it
             return b""
 
     # --- its end

@@ -64,6 +64,7 @@ class _Slot:
             with held_folder() as folder, box_user() if surroundings.boxed else contextlib.nullcontext() as uid:
                 folder.chmod(0o755)
                 prepared = prepare(surroundings, folder, uid, parent_pid)
+                end_descendants()  # what the box of the proof has left to be waited for
                 self._emit(Ready(prepared.untraceable))
                 gc.freeze()  # what is here now stays: the collector of a judge would copy its pages
                 for job in self._jobs():

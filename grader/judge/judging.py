@@ -108,7 +108,7 @@ def _judge(job: Job, prepared: Prepared, emit: Emit) -> None:
     files = [str(path) for path in sorted(exercise.checks_dir.glob("test_*.py"))]
     unused = [word for name in _UNUSED for word in ("-p", f"no:{name}")]
     quiet = [*unused, "--noconftest", "-c", os.devnull, "--rootdir", str(exercise.checks_dir)]
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), contextlib.closing(plugin.boxes):
         status = pytest.main(
             [*quiet, "--import-mode=importlib", "-p", "pytest_timeout", *files],
             plugins=[plugin],
@@ -150,7 +150,7 @@ def _try_the_wall(wall: Wall) -> None:
 
 
 def _missing(wall: Wall) -> dict[str, str] | Lost:
-    with Box(wall, _TRIAL, tracer=[], pass_fds=[]) as box:
+    with Box(wall, _TRIAL, tracer=[]) as box:
         try:
             return box.prove(60.0, thorough=True)
         except (BoxEnded, TimeoutError) as error:

@@ -18,6 +18,7 @@ from pytest_timeout import Settings  # type: ignore[import-untyped]  # it ships 
 
 from grader.box.box import Lost
 from grader.box.wall import Wall
+from grader.checks.boxes import Boxes
 from grader.checks.budgets import Budgets
 from grader.checks.policies import Policies
 from grader.checks.submission import Submission
@@ -50,6 +51,7 @@ class JudgePlugin:
     emit: Callable[[Event], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     broken: str = ""  # why there is no verdict
+    boxes: Boxes = field(init=False)
     _policies: Policies = field(init=False)
     _machine: dict[object, Any] = field(default_factory=dict)
     _budgets: dict[str, Budgets] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class JudgePlugin:
 
     def __post_init__(self) -> None:
         self._policies = Policies(exercise=self.exercise, language=self.language)
+        self.boxes = Boxes(exercise=self.exercise, wall=self.wall, strace=self.strace, takes_down=self.keep is not None)
 
     # --- what runs
 
@@ -105,6 +108,7 @@ class JudgePlugin:
             exercise=self.exercise,
             wall=self.wall,
             strace=self.strace,
+            boxes=self.boxes,
             untraceable=self.untraceable,
             rng=random.Random(f"{self.seed}/{rule.name}"),
             policies=self._policies,
@@ -129,6 +133,7 @@ class JudgePlugin:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         rule = self._rule(item)
         self.emit(Started(rule.name, self.exercise.deadline_s(rule)))
+        self.boxes.ahead = rule.name != self.wanted[-1]
         unmet = [need for need in rule.needs if self.outcomes.get(need) in _BLOCKING]
         if unmet:
             raise _NotRun(f"needs {', '.join(unmet)}")

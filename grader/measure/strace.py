@@ -276,6 +276,10 @@ class Trace:
     def size_bytes(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
+    def rename(self, stem: str) -> None:
+        """Give the file, which strace has open, another name in its folder."""
+        self.path = self.path.rename(self.path.with_stem(stem))
+
     def close(self) -> None:
         """Read what is left, and remove the file."""
         self._refresh()

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from grader.box.wall import Wall
+from grader.checks.boxes import Boxes
 from grader.checks.policies import Policies
 from grader.checks.submission import Submission
 from grader.course.load import Watch, load_course
@@ -30,6 +31,7 @@ def handed_in(
         exercise=exercise,
         wall=wall,
         strace=strace,
+        boxes=Boxes(exercise=exercise, wall=wall, strace=strace, takes_down=keep is not None, ahead=False),
         untraceable="System calls cannot be counted here: strace is not installed.",
         rng=Random(1),
         policies=Policies(exercise=exercise),

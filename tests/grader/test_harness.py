@@ -772,7 +772,7 @@ def killed(wall: Wall, outside: bool) -> list[Any]:
             psutil.wait_procs([program], timeout=120)
             client.ask(b"hello", b"HELLO")
 
-    return [failure_of(check)[0], submission.lost.name, submission.boxes, len(pids)]
+    return [failure_of(check)[0], submission.lost.name, submission.box_count, len(pids)]
 
 
 @pytest.mark.parametrize(("outside", "lost"), [(True, "OUTSIDE"), (False, "INSIDE")])

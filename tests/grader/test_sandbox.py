@@ -38,13 +38,14 @@ REMOUNTED = "--remount-ro /dev --remount-ro /"
 ALLOW_EVERYTHING = bytes.fromhex("06 00 00 00 00 00 ff 7f")  # one BPF instruction: return SECCOMP_RET_ALLOW
 
 
-def open_box(wall: Wall, *, words: Sequence[str] = (), fds: Sequence[int] = (), limits: Limits = LIMITS) -> Box:
-    return Box(wall, limits, tracer=words, pass_fds=fds)
+def open_box(wall: Wall, *, words: Sequence[str] = (), limits: Limits = LIMITS) -> Box:
+    return Box(wall, limits, tracer=words)
 
 
-def proven_box(wall: Wall, **options: Any) -> Box:
+def proven_box(wall: Wall, fds: Sequence[int] = (), **options: Any) -> Box:
     box = open_box(wall, **options)
     assert box.prove(30.0, thorough=False) == {}
+    box.lend(fds, None)
     return box
 
 
@@ -187,7 +188,7 @@ def first_words(wall: Wall, old: str, new: str) -> str:
 
 
 def test_a_box_that_proves_nothing_has_not_started(judged: Judged) -> None:
-    said = judged(first_words, 'channel.send({"probes": complaints, "pid": os.getpid()})', "channel.send({})")
+    said = judged(first_words, "channel.send(begin(start))", "channel.send({})")
 
     assert said.startswith("the box did not introduce itself")
 

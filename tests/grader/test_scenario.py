@@ -486,7 +486,7 @@ def who_is_there(student: Any, _room: Any, number: int) -> tuple[None, int, int]
 def alone(wall: Wall) -> list[Any]:
     submission = handed_in(wall, "raise SystemExit('never loaded')")
     found = [submission.on_this_machine(who_is_there, 7) for _ in range(2)]
-    boxes = submission.boxes
+    boxes = submission.box_count
     return [found, boxes, failure_of(lambda: submission.on_this_machine(never_there))]
 
 

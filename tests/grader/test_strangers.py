@@ -27,6 +27,7 @@ from grader.box.wall import Wall
 from grader.checks import program, shapes
 from grader.checks import scenario as scenarios
 from grader.checks import submission as handed_over
+from grader.checks.boxes import Boxes
 from grader.checks.budgets import Budgets
 from grader.checks.policies import Policies
 from grader.checks.scenario import Run
@@ -272,10 +273,12 @@ def sleeper() -> Iterator[int]:
 
 
 def ends_in_an_outcome(exercise: Exercise, check: Check, module: ModuleType, rng: random.Random, pid: int) -> None:
+    wall = Wall(boxed=False, bwrap="", staging=COURSE, canary=None, uid=None)
     submission = InFrontOfAStranger(
         exercise=exercise,
-        wall=Wall(boxed=False, bwrap="", staging=COURSE, canary=None, uid=None),
+        wall=wall,
         strace=None,
+        boxes=Boxes(exercise=exercise, wall=wall, strace=None, takes_down=False),
         untraceable="nothing is traced here",
         rng=rng,
         policies=Policies(exercise=exercise),

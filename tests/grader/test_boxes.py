@@ -1,0 +1,151 @@
+"""Boxes that are started ahead: which is taken, what it is lent, and what becomes of one that died while it waited."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from grader.box.box import Box
+from grader.box.wall import Wall
+from grader.checks.boxes import Boxes, Kind
+from handing_in import failure_of, handed_in
+
+Judged = Callable[..., Any]
+
+PLAIN = Kind(traced=False)
+
+
+def some_boxes(wall: Wall, *, ahead: bool = True) -> Boxes:
+    boxes = handed_in(wall, "").boxes
+    boxes.ahead = ahead
+    return boxes
+
+
+def waiting(boxes: Boxes) -> list[int]:
+    return [box.outermost_pid for box, _ in boxes._waiting.values()]
+
+
+def ask(box: Box, source: str, *arguments: object) -> Any:
+    """What `def act(student, room, *arguments)` gives in the box."""
+    box.send({"op": "run", "source": source, "function": "act", "arguments": arguments, "folder": "/box"})
+    return box.receive(30.0)["value"]
+
+
+def one_behind_another(wall: Wall) -> list[Any]:
+    boxes = some_boxes(wall)
+    with boxes.box(PLAIN, (), None, "one") as (first, _):
+        ahead = waiting(boxes)
+        other_kind = Kind(traced=False, inject=("fsync:error=EIO",))
+        with boxes.box(other_kind, (), None, "two") as (other, _):
+            pids = [first.outermost_pid, other.outermost_pid]
+    with boxes.box(PLAIN, (), None, "three") as (second, _):
+        taken = second.outermost_pid
+        last = waiting(boxes)
+    boxes.close()
+    return [ahead == [taken], taken in pids, len(last), waiting(boxes), [is_there(pid) for pid in (*pids, *last)]]
+
+
+def is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_next_box_of_a_kind_is_started_when_one_is_taken_and_none_is_left_at_the_end(judged: Judged) -> None:
+    assert judged(one_behind_another) == [True, False, 1, [], [False] * 3]
+
+
+def before_the_last_check(wall: Wall) -> list[int]:
+    boxes = some_boxes(wall, ahead=False)
+    with boxes.box(PLAIN, (), None, "one"):
+        return waiting(boxes)
+
+
+def test_nothing_is_started_ahead_where_nothing_comes(judged: Judged) -> None:
+    assert judged(before_the_last_check) == []
+
+
+def killed_while_it_waits(wall: Wall) -> list[Any]:
+    boxes = some_boxes(wall)
+    with boxes.box(PLAIN, (), None, "one"):
+        (pid,) = waiting(boxes)
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    boxes.ahead = False
+    with boxes.box(PLAIN, (), None, "two") as (box, _):
+        return [box.outermost_pid != pid, ask(box, "def act(student, room): return 7")]
+
+
+def test_a_box_that_was_killed_while_it_waited_is_replaced(judged: Judged) -> None:
+    assert judged(killed_while_it_waits) == [True, 7]
+
+
+READS = """
+def act(student, room, *numbers):
+    import os
+    return [os.read(number, 9).decode() for number in numbers]
+"""
+
+
+def lent_under_the_channels_number(wall: Wall) -> Any:
+    """One of the descriptors gets the number that the box's own channel has."""
+    with some_boxes(wall, ahead=False).box(PLAIN, (), None, "one") as (box, _):
+        words = box._process.args
+        assert isinstance(words, list)
+        numbers = [int(str(words[-1])), int(str(words[-1])) + 1]
+        pipes = [os.pipe() for _ in numbers]
+        for (_, writing), text in zip(pipes, (b"first", b"second"), strict=True):
+            os.write(writing, text)
+        box.send({"op": "lend", "fds": numbers, "limits": {}})
+        box.channel.lend([reading for reading, _ in pipes])
+        return ask(box, READS, *numbers)
+
+
+def test_descriptors_arrive_under_their_numbers_also_where_the_box_has_one_itself(judged: Judged) -> None:
+    assert judged(lent_under_the_channels_number) == ["first", "second"]
+
+
+OPENS = """
+def act(student, room):
+    import os, resource
+    found = []
+    try:
+        while True:
+            found.append(os.open("/dev/null", os.O_RDONLY))
+    except OSError as error:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for fd in found:
+        os.close(fd)
+    return [max(found), *limits]
+"""
+
+
+def few_open_files(wall: Wall) -> Any:
+    boxes = some_boxes(wall, ahead=False)
+    with boxes.box(PLAIN, (), 20, "one") as (box, _):
+        return ask(box, OPENS)
+
+
+def test_how_many_files_a_box_may_open_is_set_when_it_is_taken(judged: Judged) -> None:
+    assert judged(few_open_files) == [19, 20, 20]
+
+
+def without_an_interpreter(wall: Wall) -> list[Any]:
+    (wall.staging / "inside.py").write_text("raise SystemExit('no such luck')\n")
+    boxes = some_boxes(wall, ahead=False)
+
+    def begin() -> None:
+        with boxes.box(PLAIN, (), None, "one"):
+            pass
+
+    return failure_of(begin)
+
+
+def test_a_box_that_does_not_begin_is_told_with_its_last_words(judged: Judged) -> None:
+    kind, said = judged(without_an_interpreter)
+
+    assert kind == "GraderError"
+    assert said.startswith("A box could not be started: ")
+    assert "no such luck" in said
