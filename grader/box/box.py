@@ -8,7 +8,6 @@ import resource
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from grader.box import inside, kernel
-from grader.box import seccomp as call_filter
+from grader.box import kernel
 from grader.box.channel import BoxEnded, Channel, readable
+from grader.box.levels import Filters, Level
 from grader.box.limits import Limits
-from grader.box.wall import NO_REMOTE_DEBUG_X, Wall, base_interpreter, bwrap_options
+from grader.box.wall import NO_REMOTE_DEBUG_X, base_interpreter
 from grader.errors import GraderError
 
 _OUTPUT_BYTES = 64 * 1024
@@ -56,7 +55,7 @@ class Box:
     """A started box. Use it in a `with` block: leaving it kills whatever is left inside.
 
     Attributes:
-        first_pid: process 1 of the box, which adopts its orphans; 0 when bare.
+        first_pid: process 1 of the box, which adopts its orphans; 0 where it has no process numbers of its own.
         outermost_pid: strace's or bwrap's: killing it kills the whole box.
         traced: whether strace stands before it.
         channel: what judge and box say to one another.
@@ -67,7 +66,7 @@ class Box:
 
     def __init__(
         self,
-        wall: Wall,
+        level: Level,
         limits: Limits,
         *,
         tracer: Sequence[str],
@@ -75,8 +74,8 @@ class Box:
         one_more_filter: bool = False,
         takes_down: bool = False,
     ) -> None:
-        self._wall, self._limits, self.traced = wall, limits, bool(tracer)
-        self._one_more_filter = one_more_filter
+        self._level, self._limits, self.traced = level, limits, bool(tracer)
+        filters = Filters(allows=frozenset(allows), one_more=one_more_filter)
         near, far = socket.socketpair()
         self.channel = Channel(near, takes_down=takes_down)
         self._output = _Output()
@@ -85,7 +84,7 @@ class Box:
         self._pidfd = self._first_pidfd = self._outermost_pidfd = -1
         try:
             with far:
-                command, fds = self._command(far.fileno(), tracer, frozenset(allows))
+                command, fds = self._command(far.fileno(), tracer, filters)
                 self._process = self._start(command, [*fds, far.fileno()])
             self.outermost_pid = self._process.pid
             self._outermost_pidfd = os.pidfd_open(self.outermost_pid)
@@ -105,38 +104,14 @@ class Box:
         """The program's process, as the host numbers it; 0 until it has introduced itself."""
         return self.channel.pid
 
-    def _command(self, channel: int, tracer: Sequence[str], allows: frozenset[str]) -> tuple[list[str], list[int]]:
+    def _command(self, channel: int, tracer: Sequence[str], filters: Filters) -> tuple[list[str], list[int]]:
+        before, fds = self._level.command(self._limits, filters, self._files)
         python = [str(base_interpreter()), "-I", "-X", NO_REMOTE_DEBUG_X, "-B", "-u"]
-        if not self._wall.boxed:
-            return [*tracer, *python, str(self._wall.staging / "inside.py"), str(channel)], []
-        library = call_filter.libseccomp()
-        if library is None:
-            raise GraderError("libseccomp.so.2 is missing: `sudo apt-get install -y libseccomp2`.")
-        bpf = self._scratch_file()
-        bpf.write(call_filter.program(library, allows=allows))
-        bpf.seek(0)
-        filters = [bpf]
-        if self._one_more_filter:  # first: behind the other one, no filter can be installed
-            filters.insert(0, self._scratch_file())
-            filters[0].write(call_filter.ALLOWS_ALL)
-            filters[0].seek(0)
-        options = self._scratch_file()
-        words = bwrap_options(self._wall, self._limits)
-        words += [word for file in filters for word in ("--add-seccomp-fd", str(file.fileno()))]
-        options.write(b"".join(os.fsencode(word) + b"\0" for word in words))
-        options.seek(0)
-        bwrap = [self._wall.bwrap, "--args", str(options.fileno()), "--"]
-        return [*tracer, *bwrap, *python, "/box/inside.py", str(channel)], [
-            file.fileno() for file in (*filters, options)
-        ]
-
-    def _scratch_file(self) -> IO[bytes]:
-        """An open file without a name, for bwrap to read; closed when the box has started."""
-        return self._files.enter_context(tempfile.TemporaryFile())
+        return [*tracer, *before, *python, self._level.seen("inside.py"), str(channel)], fds
 
     def _start(self, command: list[str], fds: list[int]) -> "subprocess.Popen[bytes]":
         parent = os.getpid()
-        uid = self._wall.uid
+        uid = self._level.uid
 
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         longest = TRACE_BYTES if hard == resource.RLIM_INFINITY else min(TRACE_BYTES, hard)
@@ -171,46 +146,30 @@ class Box:
 
     def begin_proof(self, *, thorough: bool) -> None:
         """Lower the program's rights, before any line of a submission runs, and let it try the wall."""
-        canary = self._wall.canary
-        probes = [name for name in inside.PROBES if thorough or name != "limits"]
-        start: dict[str, Any] = {"op": "start", "limits": self._limits.as_rlimits(), "boxed": self._wall.boxed}
-        if not self._wall.boxed:
-            del start["limits"]["NPROC"]  # it would count all the processes of the person who runs this
-        elif canary is not None:
-            start["probes"] = probes
-            start["canary"] = {
-                "file": str(self._wall.staging / "canary"),
-                "folder": self._wall.folder,
-                "port": canary.port,
-                "abstract": canary.abstract,
-                "environ": canary.environ,
-            }
-        self.send(start)
+        self.send(self._level.start_order(self._limits, thorough=thorough))
 
     def end_proof(self, timeout_s: float) -> dict[str, str]:
         """What it has found.
 
         Returns:
-            What is missing: protection and complaint. Empty when bare, where nothing is claimed.
+            What is missing: protection and complaint. Empty when all is as the level promises.
 
         Raises:
             BoxEnded, TimeoutError: it has not tried.
         """
         answer = self.receive(timeout_s)
         self._files.close()
-        complaints = answer.get("probes")
-        if self.pid == 0 or not isinstance(complaints, dict):
+        told = answer.get("probes")
+        if self.pid == 0 or not isinstance(told, dict):
             raise BoxEnded("the box did not introduce itself")
-        if self._wall.boxed and self.channel.uid == 0:
-            complaints["user"] = "the program's user is root outside of its namespace"
         try:
             self._pidfd = os.pidfd_open(self.pid)
-            if self._wall.boxed:
+            if self._level.own_pids:
                 self.first_pid = _parent_pid(self.pid)
                 self._first_pidfd = os.pidfd_open(self.first_pid)
         except OSError as error:
             raise BoxEnded("the program has ended") from error
-        return {str(name): str(complaint) for name, complaint in complaints.items() if complaint}
+        return self._level.missing(told, self.channel.uid)
 
     def lend(self, fds: Sequence[int], open_files: int | None) -> None:
         """Give the program, which has proven its wall, these descriptors under the same numbers, and let it have no
@@ -282,22 +241,23 @@ class Box:
         if not self.alive:  # its last words may still stand in the pipe
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_ENDING_S)
-            self._drain.join(timeout=_ENDING_S if self._wall.boxed else 1.0)  # a bare one may have left a writer
+            # Without process numbers of its own it may have left a writer.
+            self._drain.join(timeout=_ENDING_S if self._level.own_pids else 1.0)
         rest = self._output.dropped_bytes
         return bytes(self._output.kept) + (b"\n... and %d bytes more" % rest if rest else b"")
 
     def lost_to_kill(self) -> Lost:
         """Whether somebody killed it with SIGKILL: the kernel out of memory, a person, or the program itself.
 
-        Nothing in a box can kill strace or bwrap, so those are never the student's fault; of the program itself it
-        cannot be told. Either way the sample says nothing and is taken again. A bare program can kill its tracer, which
-        ends by the signal that it has ended by.
+        A program with process numbers of its own cannot kill strace or bwrap, so those are never the student's fault;
+        of the program itself it cannot be told. Either way the sample says nothing and is taken again. Any other
+        program can kill its tracer, which ends by the signal that the program has ended by.
         """
         if self._process.poll() is None and not self.alive:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_ENDING_S)
         match self._process.poll():
-            case -9 if self._wall.boxed or not self.pid:
+            case -9 if self._level.own_pids or not self.pid:
                 return Lost.OUTSIDE
             case -9 | 137:
                 return Lost.INSIDE

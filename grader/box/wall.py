@@ -1,5 +1,5 @@
-"""The wall: how a submission is kept from the judge, the host and other submissions. Knows bubblewrap, who may read
-which path, and as whom a box runs; knows nothing of a started box, checks, servers or traces.
+"""The wall: how a submission is kept from the judge, the host and other submissions. Knows bubblewrap, which paths a
+box shows, and as whom it runs; knows nothing of a started box, checks, servers or traces.
 
 A box is `bwrap` with everything that its defaults leave open closed again:
 
@@ -19,15 +19,13 @@ reproduced before it was closed.
 import contextlib
 import errno
 import os
-import shutil
 import socket
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from grader.box import inside, kernel
+from grader.box import kernel
 from grader.box.limits import Limits
 from grader.errors import GraderError
 
@@ -38,42 +36,6 @@ _BOX_UIDS = range(60_100, 61_100)
 # that reads no environment, the variable for those that it starts; older ones know neither and say nothing.
 NO_REMOTE_DEBUG: Final = ("PYTHON_DISABLE_REMOTE_DEBUG", "1")
 NO_REMOTE_DEBUG_X: Final = "disable-remote-debug"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Canary:
-    """What must not be reachable from the inside: a file, a TCP port and an abstract socket of the host's, a secret in
-    the judge's environment."""
-
-    port: int
-    abstract: str
-    environ: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wall:
-    """What all boxes of one judge have in common."""
-
-    boxed: bool
-    bwrap: str
-    staging: Path  # a world-reachable folder: inside.py, submission/, given/, traces/, canary
-    canary: Canary | None
-    uid: int | None  # the user that boxes run as, when the judge is root
-    python: tuple[tuple[Path, Path], ...] = ()  # prefixes of the base interpreter, and where the judge reaches them
-    hidden: tuple[Path, ...] = ()  # folders below what a box shows that it shows empty
-
-    @property
-    def folder(self) -> str:
-        """The submission's folder, as the program in the box sees it."""
-        return "/box/submission" if self.boxed else str(self.staging / "submission")
-
-    @property
-    def given(self) -> str:
-        return "/box/given" if self.boxed else str(self.staging / "given")
-
-    @property
-    def traces(self) -> Path:
-        return self.staging / "traces"
 
 
 def base_interpreter() -> Path:
@@ -112,42 +74,6 @@ def box_user() -> Iterator[int | None]:
     )
 
 
-def build_wall(
-    staging: Path,
-    *,
-    boxed: bool,
-    bwrap: str,
-    canary: Canary | None,
-    uid: int | None,
-    hidden: Sequence[Path] = (),
-) -> Wall:
-    """Lay out the staging folder for the boxes. As root, in the judge's own mounts, make the interpreter reachable.
-
-    Args:
-        uid: the user that boxes run as, as `box_user` gave it.
-        hidden: folders that a box must not show, wherever they lie: a course may lie below /usr.
-
-    Raises:
-        GraderError: the boxes' user cannot reach the folder or the interpreter; the message has the cure.
-    """
-    shutil.copyfile(Path(inside.__file__), staging / "inside.py")
-    (staging / "canary").write_text("a file of the host\n")
-    traces = staging / "traces"
-    traces.mkdir(exist_ok=True)  # a judge that was refused the box has been here
-    if uid is not None:
-        os.chown(traces, uid, uid)
-    for parent in staging.resolve().parents:
-        if uid is not None and not parent.stat().st_mode & 0o001:
-            raise GraderError(
-                f"The temporary folder {staging.parent} cannot be reached by the user that submissions run as: "
-                f"{parent} is closed to others. Set TMPDIR to a folder that everyone can reach, such as /tmp."
-            )
-    python = _python_prefixes(uid, staging / "python")
-    shown = (Path("/usr"), *(prefix for prefix, _ in python))
-    covered = tuple(p for p in map(Path.resolve, hidden) if any(p.is_relative_to(tree) for tree in shown))
-    return Wall(boxed=boxed, bwrap=bwrap, staging=staging, canary=canary, uid=uid, python=python, hidden=covered)
-
-
 def library_folders(modules: Iterable[str]) -> list[Path]:
     """Where the standard library keeps these packages; a module that is one file has none."""
     library = Path(os.__file__).parent
@@ -155,7 +81,13 @@ def library_folders(modules: Iterable[str]) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _python_prefixes(uid: int | None, below: Path) -> tuple[tuple[Path, Path], ...]:
+def covered(hidden: Iterable[Path], python: Iterable[tuple[Path, Path]]) -> tuple[Path, ...]:
+    """Those of the folders that a box would show, as it shows /usr and the interpreter."""
+    shown = (Path("/usr"), *(prefix for prefix, _ in python))
+    return tuple(path for path in map(Path.resolve, hidden) if any(path.is_relative_to(tree) for tree in shown))
+
+
+def python_prefixes(uid: int | None, below: Path) -> tuple[tuple[Path, Path], ...]:
     """Folders outside of /usr that the interpreter needs, each with the place where the boxes' user can reach it.
 
     Root shows them at second places: the boxes' user may not be allowed to walk through a home folder.
@@ -175,8 +107,15 @@ def _python_prefixes(uid: int | None, below: Path) -> tuple[tuple[Path, Path], .
         ) from error
 
 
-def bwrap_options(wall: Wall, limits: Limits) -> list[str]:
-    """bwrap's options. The order matters: a later mount covers an earlier one."""
+def bwrap_options(
+    limits: Limits, *, staging: Path, python: Iterable[tuple[Path, Path]], hidden: Iterable[Path]
+) -> list[str]:
+    """bwrap's options. The order matters: a later mount covers an earlier one.
+
+    Args:
+        python: folders that the interpreter needs, each with the place where the boxes' user can reach it.
+        hidden: folders below what a box shows, which it shows empty.
+    """
     words = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     words += ["--disable-userns", "--uid", "1000", "--gid", "1000", "--hostname", "box"]
     words += ["--cap-drop", "ALL", "--die-with-parent", "--new-session", "--clearenv"]
@@ -191,13 +130,13 @@ def bwrap_options(wall: Wall, limits: Limits) -> list[str]:
         elif top.is_dir():
             words += ["--ro-bind", str(top), str(top)]
     words += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
-    for prefix, reached_at in wall.python:
+    for prefix, reached_at in python:
         words += ["--ro-bind", str(reached_at), str(prefix)]
-    for unseen in wall.hidden:
+    for unseen in hidden:
         words += ["--size", "4096", "--tmpfs", str(unseen), "--remount-ro", str(unseen)]
     words += ["--proc", "/proc", "--dev", "/dev"]
     for name in ("inside.py", "submission", "given"):
-        words += ["--ro-bind", str(wall.staging / name), f"/box/{name}"]
+        words += ["--ro-bind", str(staging / name), f"/box/{name}"]
     for folder in ("/dev/shm", "/tmp"):
         words += ["--size", str(limits.tmp_mb << 20), "--perms", "0700", "--tmpfs", folder]
     return [*words, "--chdir", "/tmp", "--remount-ro", "/dev", "--remount-ro", "/"]

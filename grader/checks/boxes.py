@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from grader.box.box import Box
 from grader.box.channel import BoxEnded
+from grader.box.levels import Level
 from grader.box.limits import Limits, hard_open_files
-from grader.box.wall import Wall
 from grader.checks.last_words import last_lines
 from grader.course.load import Exercise
 from grader.errors import GraderError
@@ -45,7 +45,7 @@ class Boxes:
     """
 
     exercise: Exercise
-    wall: Wall
+    level: Level
     strace: str | None
     takes_down: bool
     ahead: bool = True
@@ -118,7 +118,7 @@ class Boxes:
         # refuse it before strace sees it.
         refused = [call for call in self.exercise.forbidden.calls if call.startswith("io_uring")]
         if self.strace is not None and (kind.traced or kind.watched):
-            trace = tracer.Trace(self.wall.traces / f"{self._started}.{'strace' if kind.traced else 'watched'}")
+            trace = tracer.Trace(self.level.traces / f"{self._started}.{'strace' if kind.traced else 'watched'}")
             refusing = [f"{call}:error=ENOSYS" for call in refused]
             only = frozenset() if kind.traced else kind.watched
             prefix = tracer.command(self.strace, trace.path, only=only, inject=[*kind.inject, *refusing])
@@ -130,7 +130,7 @@ class Boxes:
             open_files=hard_open_files(),
         )
         box = Box(
-            self.wall,
+            self.level,
             limits,
             tracer=prefix,
             allows={*self.exercise.allows, *(["io_uring"] if prefix and refused else [])},

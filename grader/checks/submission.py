@@ -30,7 +30,7 @@ from typing import Any
 
 from grader.box.box import Box, Lost
 from grader.box.channel import BoxEnded
-from grader.box.wall import Wall
+from grader.box.levels import Level
 from grader.checks import program
 from grader.checks.boxes import Boxes, Kind
 from grader.checks.last_words import last_lines, problem
@@ -55,7 +55,7 @@ class Submission:
     """What was handed in, ready to be put into a fresh box as often as a check likes."""
 
     exercise: Exercise
-    wall: Wall
+    level: Level
     strace: str | None  # absolute path, when it is known to work here
     boxes: Boxes
     untraceable: str  # why not, for the report
@@ -242,7 +242,7 @@ class Submission:
             "source": source_of(scenario) if cpu_s is None else watched_source_of(scenario, cpu_s),
             "function": scenario.__name__,
             "arguments": arguments,
-            "folder": self.wall.folder,
+            "folder": self.level.folder,
         }
         try:
             box.send(order)
@@ -306,9 +306,9 @@ class Submission:
         modules = {name: text.in_("en") for name, text in self.exercise.forbidden.modules.items()}
         order = {
             "op": "load",
-            "folder": self.wall.folder,
+            "folder": self.level.folder,
             "module": module if load else "",
-            "path": [self.wall.given, self.wall.folder],
+            "path": [self.level.given, self.level.folder],
             "poison": modules,
         }
         self.loading_s = tracer.now_s()
@@ -319,7 +319,7 @@ class Submission:
         """Send an order and take its answer; the deadline is otherwise the check's."""
         module = Path(self.exercise.submit[0]).stem
         try:
-            box.send({"folder": self.wall.folder, "module": module, **order})
+            box.send({"folder": self.level.folder, "module": module, **order})
             answer = box.receive(timeout_s)
         except TimeoutError as error:
             raise CheckFailed(expected=expected, seen=f"nothing for {timeout_s:.0f} seconds") from error

@@ -13,11 +13,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from grader.box.scratch import held_folder
+from grader.box.levels import LEVELS, Bare
+from grader.box.staging import staging_folder
 from grader.errors import GraderError
 from grader.grading.handed_in import collect
 from grader.grading.order import Order
-from grader.grading.slot import IsolationRefused, Slots, Tools
+from grader.grading.slot import IsolationRefused, Slot, Slots, Tools
 from grader.judge.protocol import Broken, CheckEnded, Ended, Event, Finished, Job
 from grader.report.model import UNCOUNTED, Check, Graded, Isolation, Ungraded, scored
 from grader.safe_text import safe_text
@@ -32,7 +33,7 @@ class Start:
     """What is known when the first check begins."""
 
     isolation: Isolation
-    refused: str  # why it is not boxed; empty when it is
+    refused: str  # why it has no better level; empty when there is none
     untraceable: str | None
 
 
@@ -57,8 +58,7 @@ def grade(order: Order, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> G
         seen.append(check)
         on_check(check)
 
-    with held_folder() as staging:
-        staging.chmod(0o755)
+    with staging_folder() as staging:
         ignored = _stage(order, staging)
         try:
             _run(order, staging, slots, ready, note)
@@ -83,13 +83,10 @@ def _stage(order: Order, staging: Path) -> tuple[str, ...]:
     """
     exercise = order.exercise
     handed_in, given = staging / "submission", staging / "given"
-    handed_in.mkdir()
     ignored = collect(order.source, exercise.submit, handed_in, file_kb=exercise.limits.file_kb).ignored
-    given.mkdir()
     for name in exercise.given:
         shutil.copyfile(exercise.handout_dir / name, given / name)
     for folder in (handed_in, given):
-        folder.chmod(0o755)
         for file in folder.iterdir():
             file.chmod(0o644)
     published = {"README.md", "exercise.yaml", *exercise.given} if order.source == exercise.handout_dir else set()
@@ -130,26 +127,12 @@ def _graded(order: Order, starts: Sequence[Start], seen: Sequence[Check], ignore
 
 
 def _run(order: Order, staging: Path, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> None:
-    """Have it judged in a box; where that is refused, bare, if this work may run so."""
-    refusal = "it was asked for with --trust"
-    if not order.trust:
-        try:
-            slots.get(boxed=True).wait_until_ready()
-        except IsolationRefused as error:
-            refusal = str(error)
-            if not order.own:
-                raise GraderError(
-                    f"Other people's programs run only in a box, and this machine refuses one: {refusal}. "
-                    "`grade doctor` says what is missing and the line that mends it; --trust runs it without."
-                ) from error
-        else:
-            refusal = ""
-    slot = slots.get(boxed=not refusal)
+    """Have it judged at the best level that this machine has and that this work may run at."""
+    slot, refusal = _slot(order, slots)
     whole = False
     try:
         untraceable = slot.wait_until_ready().untraceable
-        level = Isolation.BARE if refusal else Isolation.BOXED
-        on_ready(Start(isolation=level, refused=refusal, untraceable=untraceable))
+        on_ready(Start(isolation=Isolation(slot.level), refused=refusal, untraceable=untraceable))
         verdict = _Verdict(order.names, on_check)
         for event in slot.judge(_job(order, staging)):
             verdict.take(event)
@@ -164,6 +147,32 @@ def _run(order: Order, staging: Path, slots: Slots, on_ready: OnReady, on_check:
                 shutil.copyfile(slot.log, order.keep / "judge.log")
         if not whole:
             slots.drop(slot)
+
+
+def _slot(order: Order, slots: Slots) -> tuple[Slot, str]:
+    """A slot to judge this in, and why it has no better level; empty when there is none.
+
+    Raises:
+        GraderError: no level that this work may run at can be had.
+    """
+    levels = [Bare] if order.trust else [level for level in LEVELS if order.own or level.for_strangers]
+    refusal = "it was asked for with --trust" if order.trust else ""
+    for level in levels:
+        slot = slots.get(level.name)
+        try:
+            slot.wait_until_ready()
+        except IsolationRefused as error:
+            refusal = str(error)
+        except GraderError:
+            return slot, refusal  # it is told again where its log is
+        else:
+            return slot, refusal
+    if Bare in levels:
+        raise GraderError(f"No program can be run here: {refusal}. `grade doctor` says what is missing.")
+    raise GraderError(
+        f"Other people's programs run only in a box, and this machine refuses one: {refusal}. "
+        "`grade doctor` says what is missing and the line that mends it; --trust runs it without."
+    )
 
 
 def _job(order: Order, staging: Path) -> Job:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from grader.box.canary import host_canary
 from grader.box.scratch import held_folder
 from grader.errors import GraderError
 from grader.judge.protocol import (
@@ -41,7 +42,9 @@ START_TIMEOUT_S = 180.0  # a slot that has not proven its wall by then hangs; st
 BOX_GRACE_S = 10.0  # behind a check's own deadline: then its box is killed from here
 JUDGE_GRACE_S = 20.0  # behind that: then the judge hangs, and there is no verdict
 _ENDING_TIMEOUT_S = 20.0  # for a slot to clean up behind itself; killed, it leaves that to whoever sweeps next
-_CANARY_HOST: Final = "127.77.0.1"  # as in `box.inside`
+# Names of `box.levels`, for a command that starts its slot before it imports that.
+BEST_LEVEL: Final = "boxed"
+TRUSTED_LEVEL: Final = "bare"
 _COMMAND: Final = (sys.executable, "-I", "-X", "disable-remote-debug", "-m", "grader.judge")
 
 
@@ -49,7 +52,7 @@ _HANGS: Final = "The judge hangs: nothing came for long after the check's deadli
 
 
 class IsolationRefused(Exception):
-    """The slot could not prove the wall."""
+    """The level that a slot was to have cannot be had here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +79,15 @@ class Slot:
     """A process that judges one submission after another. Close it: it is a child, and a folder on the disk.
 
     Args:
-        boxed: behind the wall, or bare.
+        level: how programs are kept in, by its name in `box.levels`.
 
     Raises:
         GraderError: it cannot be started.
-        IsolationRefused: it is to be boxed, and bubblewrap is not installed.
     """
 
-    def __init__(self, tools: Tools, *, boxed: bool) -> None:
-        if boxed and tools.bwrap is None:
-            raise IsolationRefused("bubblewrap is not installed")
-        self.boxed = boxed
-        self._ready: Ready | None = None
+    def __init__(self, tools: Tools, level: str) -> None:
+        self.level = level
+        self._answer: Ready | Refused | Broken | None = None
         self._deadline_at_s = time.monotonic() + START_TIMEOUT_S
         self._box_pid = 0
         self._box_killed = True  # there is none yet
@@ -96,7 +96,7 @@ class Slot:
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(held_folder())
             self.log = folder / "judge.log"
-            surroundings = _surroundings(tools, boxed=boxed, stack=stack)
+            surroundings = _surroundings(tools, level, stack)
             self._control, far = socket.socketpair()
             stack.enter_context(self._control)
             with far:
@@ -124,20 +124,21 @@ class Slot:
         """What it has found of its surroundings.
 
         Raises:
-            IsolationRefused: the wall was refused.
+            IsolationRefused: the level was refused.
             GraderError: it broke, ended or hangs.
         """
-        if self._ready is None:
+        if self._answer is None:
             match self._next():
-                case Ready() as ready:
-                    self._ready = ready
-                case Refused(reason):
-                    raise IsolationRefused(reason)
-                case Broken(reason):
-                    raise GraderError(reason)
+                case Ready() | Refused() | Broken() as answer:
+                    self._answer = answer
                 case _:
                     raise GraderError("The judge said something that was not to come.")
-        return self._ready
+        match self._answer:
+            case Refused(reason):
+                raise IsolationRefused(reason)
+            case Broken(reason):
+                raise GraderError(reason)
+        return self._answer
 
     def judge(self, job: Job) -> Iterator[Event]:
         """What its judge says of the job, until that has ended. A slot that was not heard to the end must be closed.
@@ -224,14 +225,14 @@ class Slot:
 
 
 class Slots:
-    """The slots of one thread of gradings: one behind the wall and one without, each started when it is first wanted.
+    """The slots of one thread of gradings: one of each level, started when it is first wanted.
 
     For a `with` block, in the thread that grades: a slot ends with the thread that has started it.
     """
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._slots: dict[bool, Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -245,24 +246,24 @@ class Slots:
     def closed(self) -> bool:
         return self._closed
 
-    def get(self, *, boxed: bool) -> Slot:
-        """
+    def get(self, level: str) -> Slot:
+        """The slot of the level with this name.
+
         Raises:
             GraderError: it cannot be started, or all were closed.
-            IsolationRefused: bubblewrap is not installed.
         """
         with self._lock:
             if self._closed:
                 raise GraderError("The grading was ended.")
-            if boxed not in self._slots:
-                self._slots[boxed] = Slot(self._tools, boxed=boxed)
-            return self._slots[boxed]
+            if level not in self._slots:
+                self._slots[level] = Slot(self._tools, level)
+            return self._slots[level]
 
     def drop(self, slot: Slot) -> None:
         """End a slot that was not heard to the end; the next grading gets another."""
         with self._lock:
-            if self._slots.get(slot.boxed) is slot:
-                del self._slots[slot.boxed]
+            if self._slots.get(slot.level) is slot:
+                del self._slots[slot.level]
         slot.close()
 
     def close(self) -> None:
@@ -274,22 +275,16 @@ class Slots:
             slot.close()
 
 
-def _surroundings(tools: Tools, *, boxed: bool, stack: contextlib.ExitStack) -> Surroundings:
+def _surroundings(tools: Tools, level: str, stack: contextlib.ExitStack) -> Surroundings:
     """With canaries that live in this process's own network for as long as the slot does."""
-    listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-    listener.bind((_CANARY_HOST, 0))
-    listener.listen()
-    abstract = f"tracegrade-{os.urandom(8).hex()}"
-    local = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-    local.bind(f"\0{abstract}")
-    local.listen()
+    canary = stack.enter_context(host_canary())
     return Surroundings(
-        boxed=boxed,
-        bwrap=tools.bwrap or "",
+        level=level,
+        bwrap=tools.bwrap,
         strace=tools.strace,
-        canary_port=listener.getsockname()[1],
-        canary_abstract=abstract,
-        canary_environ=os.urandom(16).hex(),
+        canary_port=canary.port,
+        canary_abstract=canary.abstract,
+        canary_environ=canary.environ,
     )
 
 

@@ -22,11 +22,12 @@ from types import FrameType
 from typing import NoReturn
 
 from grader.box import kernel
-from grader.box.scratch import held_folder, sweep
-from grader.box.wall import box_user
+from grader.box.levels import LevelRefused
+from grader.box.scratch import sweep
+from grader.box.staging import staging_folder
 from grader.errors import KitError
 from grader.judge.descendants import end_descendants
-from grader.judge.judging import IsolationRefused, Prepared, judge, prepare
+from grader.judge.judging import Prepared, judge, prepare
 from grader.judge.protocol import Broken, Ended, Event, Job, Ready, Refused, Surroundings, line_of_event, message_of
 
 
@@ -61,15 +62,13 @@ class _Slot:
     def run(self, parent_pid: int) -> None:
         surroundings = message_of(self._line(), Surroundings)
         try:
-            with held_folder() as folder, box_user() if surroundings.boxed else contextlib.nullcontext() as uid:
-                folder.chmod(0o755)
-                prepared = prepare(surroundings, folder, uid, parent_pid)
+            with staging_folder() as folder, prepare(surroundings, folder, parent_pid) as prepared:
                 end_descendants()  # what the box of the proof has left to be waited for
                 self._emit(Ready(prepared.untraceable))
                 gc.freeze()  # what is here now stays: the collector of a judge would copy its pages
                 for job in self._jobs():
                     self._run_judge(job, prepared)
-        except IsolationRefused as refusal:
+        except LevelRefused as refusal:
             self._emit(Refused(str(refusal)))
         except KitError as error:
             self._emit(Broken(str(error)))

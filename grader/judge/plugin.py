@@ -17,7 +17,7 @@ import pytest
 from pytest_timeout import Settings  # type: ignore[import-untyped]  # it ships no types
 
 from grader.box.box import Lost
-from grader.box.wall import Wall
+from grader.box.levels import Level
 from grader.checks.boxes import Boxes
 from grader.checks.budgets import Budgets
 from grader.checks.policies import Policies
@@ -40,7 +40,7 @@ class JudgePlugin:
     """One grading of one submission. Hooks are called by pytest; `emit` takes each event."""
 
     exercise: Exercise
-    wall: Wall
+    level: Level
     strace: str | None
     untraceable: str
     seed: int
@@ -60,7 +60,9 @@ class JudgePlugin:
 
     def __post_init__(self) -> None:
         self._policies = Policies(exercise=self.exercise, language=self.language)
-        self.boxes = Boxes(exercise=self.exercise, wall=self.wall, strace=self.strace, takes_down=self.keep is not None)
+        self.boxes = Boxes(
+            exercise=self.exercise, level=self.level, strace=self.strace, takes_down=self.keep is not None
+        )
 
     # --- what runs
 
@@ -106,7 +108,7 @@ class JudgePlugin:
         rule = self._rule(request.node)
         return Submission(
             exercise=self.exercise,
-            wall=self.wall,
+            level=self.level,
             strace=self.strace,
             boxes=self.boxes,
             untraceable=self.untraceable,

@@ -19,15 +19,15 @@ class Surroundings:
     """What holds for all that a slot judges.
 
     Attributes:
-        boxed: behind the wall, or without any.
-        bwrap: absolute path; empty where nothing is boxed.
+        level: how programs are kept in, by its name in `box.levels`.
+        bwrap: absolute path, or None where it is not installed.
         strace: absolute path, or None where it is not installed.
         canary_port, canary_abstract: sockets of the host that no box may reach.
         canary_environ: what stands in the slot's environment, and in no box's.
     """
 
-    boxed: bool
-    bwrap: str
+    level: str
+    bwrap: str | None
     strace: str | None
     canary_port: int
     canary_abstract: str

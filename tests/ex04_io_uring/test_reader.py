@@ -880,8 +880,8 @@ def require_through_the_ring(submission: Submission, everything: Sequence[Call] 
     if everything is None:  # what cannot be counted is unmeasured, where it is what the check is about
         return
     reasons = {name: reason.in_("en") for name, reason in submission.exercise.forbidden.calls.items()}
-    wall = submission.wall
-    conduct = Conduct(file.fd, reasons, (*LIBRARY, f"{sys.base_prefix}/", f"{wall.folder}/", f"{wall.given}/"))
+    level = submission.level
+    conduct = Conduct(file.fd, reasons, (*LIBRARY, f"{sys.base_prefix}/", f"{level.folder}/", f"{level.given}/"))
     for call in everything:
         if seen := conduct.offence(call):
             raise ForbiddenUse(

@@ -104,9 +104,9 @@ def judges(private_network: None) -> Iterator[Callable[[dict[str, Any]], dict[st
 def judged(
     judges: Callable[[dict[str, Any]], dict[str, Any]], bwrap: str, staging: Path, request: pytest.FixtureRequest
 ) -> Judged:
-    """Runs `scenario(wall, *arguments)`, a function of the test's own file, in a judge's process; gives its value.
+    """Runs `scenario(level, *arguments)`, a function of the test's own file, in a judge's process; gives its value.
 
-    `boxed=False` builds a bare wall; `private=False` leaves the judge in the host's network.
+    `boxed=False` has the program run bare; `private=False` leaves the judge in the host's network.
     """
 
     def run(scenario: Callable[..., Any], *arguments: Any, boxed: bool = True, private: bool = True) -> Any:
@@ -117,7 +117,7 @@ def judged(
                 "arguments": arguments,
                 "staging": str(staging),
                 "bwrap": bwrap,
-                "boxed": boxed,
+                "level": "boxed" if boxed else "bare",
                 "private": private,
             }
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from grader.box.wall import Wall
+from grader.box.levels import Level
 from grader.checks.boxes import Boxes
 from grader.checks.policies import Policies
 from grader.checks.submission import Submission
@@ -18,20 +18,20 @@ TINY = Path(__file__).with_name("tiny_course")
 
 
 def handed_in(
-    wall: Wall, source: str, *, strace: str | None = None, keep: Path | None = None, watches: Sequence[Watch] = ()
+    level: Level, source: str, *, strace: str | None = None, keep: Path | None = None, watches: Sequence[Watch] = ()
 ) -> Submission:
     """This source as a submission of the tiny exercise, whose first check watches for what `watches` says."""
     exercise = load_course(TINY).find("ex90")
     first, *others = exercise.checks
     checks = (first.model_copy(update={"watches": tuple(watches)}), *others)
     exercise = exercise.model_copy(update={"checks": checks})
-    (wall.staging / "submission" / "tiny.py").write_text(source)
-    shutil.copyfile(TINY / "exercises/ex90_tiny/factor.py", wall.staging / "given" / "factor.py")
+    (level.staging / "submission" / "tiny.py").write_text(source)
+    shutil.copyfile(TINY / "exercises/ex90_tiny/factor.py", level.staging / "given" / "factor.py")
     return Submission(
         exercise=exercise,
-        wall=wall,
+        level=level,
         strace=strace,
-        boxes=Boxes(exercise=exercise, wall=wall, strace=strace, takes_down=keep is not None, ahead=False),
+        boxes=Boxes(exercise=exercise, level=level, strace=strace, takes_down=keep is not None, ahead=False),
         untraceable="System calls cannot be counted here: strace is not installed.",
         rng=Random(1),
         policies=Policies(exercise=exercise),

@@ -5,41 +5,29 @@ parent of every orphan, behind nothing but the wall that it builds.
 
 unshare(2) moves the process that calls it, so no test may call it in pytest's own; and a fork for each scenario comes
 ten times cheaper than an interpreter that imports everything anew. A scenario is a function of the test's file,
-`scenario(wall, *arguments)`. Knows how a judge starts; knows no check, no submission and nothing of pytest.
+`scenario(level, *arguments)`. Knows how a judge starts; knows no check, no submission and nothing of pytest.
 
-    {"file", "function", "arguments", "staging", "bwrap", "boxed", "private"}  ->  {"value"} or {"error": traceback}
+    {"file", "function", "arguments", "staging", "bwrap", "level", "private"}  ->  {"value"} or {"error": traceback}
 """
 
 import importlib.util
 import json
 import os
 import signal
-import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from grader.box import inside, kernel
-from grader.box.wall import Canary, box_user, build_wall
+from grader.box import kernel
+from grader.box.canary import host_canary
+from grader.box.levels import Bare, Boxed, Level, Site
+from grader.box.wall import box_user
 
 PATIENCE_S = 120
-
-
-@contextmanager
-def host_canary() -> Iterator[Canary]:
-    """What a box must not reach: sockets of the network that this process is about to leave, a secret of its own."""
-    with (
-        socket.create_server((inside.CANARY_HOST, 0)) as listener,
-        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as local,
-    ):
-        abstract = f"judged-{os.getpid()}"
-        local.bind(f"\0{abstract}")
-        local.listen()
-        yield Canary(port=listener.getsockname()[1], abstract=abstract, environ=os.environ["JUDGED_SECRET"])
 
 
 def judge(scenario: Callable[..., Any], job: dict[str, Any], parent_pid: int) -> Any:
@@ -50,14 +38,13 @@ def judge(scenario: Callable[..., Any], job: dict[str, Any], parent_pid: int) ->
         if refusal:
             raise OSError(f"a private network was refused: {refusal}")
         kernel.die_with_parent(parent_pid)  # a new user namespace has cleared it
-        wall = build_wall(
-            Path(job["staging"]),
-            boxed=job["boxed"],
+        site = Site(
+            staging=Path(job["staging"]),
             bwrap=job["bwrap"],
-            canary=canary if job["boxed"] else None,
-            uid=uid if job["boxed"] else None,
+            canary=replace(canary, environ=os.environ["JUDGED_SECRET"]),
         )
-        return scenario(wall, *job["arguments"])
+        level: Level = Boxed.build(site, uid=uid) if job["level"] == Boxed.name else Bare.build(site)
+        return scenario(level, *job["arguments"])
 
 
 def in_a_child(scenario: Callable[..., Any], job: dict[str, Any]) -> dict[str, Any]:

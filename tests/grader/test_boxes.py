@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grader.box.box import Box
-from grader.box.wall import Wall
+from grader.box.levels import Level
 from grader.checks.boxes import Boxes, Kind
 from handing_in import failure_of, handed_in
 
@@ -15,8 +15,8 @@ Judged = Callable[..., Any]
 PLAIN = Kind(traced=False)
 
 
-def some_boxes(wall: Wall, *, ahead: bool = True) -> Boxes:
-    boxes = handed_in(wall, "").boxes
+def some_boxes(level: Level, *, ahead: bool = True) -> Boxes:
+    boxes = handed_in(level, "").boxes
     boxes.ahead = ahead
     return boxes
 
@@ -31,8 +31,8 @@ def ask(box: Box, source: str, *arguments: object) -> Any:
     return box.receive(30.0)["value"]
 
 
-def one_behind_another(wall: Wall) -> list[Any]:
-    boxes = some_boxes(wall)
+def one_behind_another(level: Level) -> list[Any]:
+    boxes = some_boxes(level)
     with boxes.box(PLAIN, (), None, "one") as (first, _):
         ahead = waiting(boxes)
         other_kind = Kind(traced=False, inject=("fsync:error=EIO",))
@@ -57,8 +57,8 @@ def test_the_next_box_of_a_kind_is_started_when_one_is_taken_and_none_is_left_at
     assert judged(one_behind_another) == [True, False, 1, [], [False] * 3]
 
 
-def before_the_last_check(wall: Wall) -> list[int]:
-    boxes = some_boxes(wall, ahead=False)
+def before_the_last_check(level: Level) -> list[int]:
+    boxes = some_boxes(level, ahead=False)
     with boxes.box(PLAIN, (), None, "one"):
         return waiting(boxes)
 
@@ -67,8 +67,8 @@ def test_nothing_is_started_ahead_where_nothing_comes(judged: Judged) -> None:
     assert judged(before_the_last_check) == []
 
 
-def killed_while_it_waits(wall: Wall) -> list[Any]:
-    boxes = some_boxes(wall)
+def killed_while_it_waits(level: Level) -> list[Any]:
+    boxes = some_boxes(level)
     with boxes.box(PLAIN, (), None, "one"):
         (pid,) = waiting(boxes)
         os.kill(pid, signal.SIGKILL)
@@ -89,9 +89,9 @@ def act(student, room, *numbers):
 """
 
 
-def lent_under_the_channels_number(wall: Wall) -> Any:
+def lent_under_the_channels_number(level: Level) -> Any:
     """One of the descriptors gets the number that the box's own channel has."""
-    with some_boxes(wall, ahead=False).box(PLAIN, (), None, "one") as (box, _):
+    with some_boxes(level, ahead=False).box(PLAIN, (), None, "one") as (box, _):
         words = box._process.args
         assert isinstance(words, list)
         numbers = [int(str(words[-1])), int(str(words[-1])) + 1]
@@ -122,8 +122,8 @@ def act(student, room):
 """
 
 
-def few_open_files(wall: Wall) -> Any:
-    boxes = some_boxes(wall, ahead=False)
+def few_open_files(level: Level) -> Any:
+    boxes = some_boxes(level, ahead=False)
     with boxes.box(PLAIN, (), 20, "one") as (box, _):
         return ask(box, OPENS)
 
@@ -132,9 +132,9 @@ def test_how_many_files_a_box_may_open_is_set_when_it_is_taken(judged: Judged) -
     assert judged(few_open_files) == [19, 20, 20]
 
 
-def without_an_interpreter(wall: Wall) -> list[Any]:
-    (wall.staging / "inside.py").write_text("raise SystemExit('no such luck')\n")
-    boxes = some_boxes(wall, ahead=False)
+def without_an_interpreter(level: Level) -> list[Any]:
+    (level.staging / "inside.py").write_text("raise SystemExit('no such luck')\n")
+    boxes = some_boxes(level, ahead=False)
 
     def begin() -> None:
         with boxes.box(PLAIN, (), None, "one"):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from grader.box import channel
-from grader.box.wall import Wall
+from grader.box.levels import Level
 from grader.checks import processes, program
 from grader.checks.program import Program
 from grader.checks.server import Server
@@ -180,9 +180,9 @@ def acts_on(server: Server, client: Client, everybody: Crowd) -> dict[str, Calla
     }
 
 
-def serving(wall: Wall, how: str, strace: str) -> dict[str, str]:
+def serving(level: Level, how: str, strace: str) -> dict[str, str]:
     impatient()
-    submission = handed_in(wall, SERVES.replace("BREAK", BREAKS[how]), strace=strace)
+    submission = handed_in(level, SERVES.replace("BREAK", BREAKS[how]), strace=strace)
     found: dict[str, str] = {}
 
     def check() -> None:
@@ -209,9 +209,9 @@ def pauses(student: Any, room: Any) -> int:
     return int(student.scaled(2))
 
 
-def running(wall: Wall, how: str, strace: str) -> dict[str, str]:
+def running(level: Level, how: str, strace: str) -> dict[str, str]:
     impatient()
-    submission = handed_in(wall, RUNS.replace("BREAK", BREAKS[how]), strace=strace)
+    submission = handed_in(level, RUNS.replace("BREAK", BREAKS[how]), strace=strace)
     found: dict[str, str] = {}
 
     def check() -> None:

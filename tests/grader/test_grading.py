@@ -423,7 +423,7 @@ def slot_that_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Sl
                 f"control.sendall(rest)\n{afterwards}"
             )
             monkeypatch.setattr(slot, "_COMMAND", (sys.executable, "-I", "-c", program, text))
-            return slots.enter_context(Slot(Tools(bwrap="/usr/bin/bwrap", strace=None), boxed=True))
+            return slots.enter_context(Slot(Tools(bwrap="/usr/bin/bwrap", strace=None), "boxed"))
 
         yield begin
 
@@ -531,6 +531,19 @@ def test_a_refusal_is_not_taken_for_a_verdict(slot_that_says: Callable[..., Slot
     judge = slot_that_says({"event": "Refused", "reason": "no namespaces"})
     with pytest.raises(slot.IsolationRefused, match="no namespaces"):
         followed(judge)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"), [("Refused", slot.IsolationRefused), ("Broken", GraderError)], ids=["refused", "broken"]
+)
+def test_what_a_slot_has_refused_it_refuses_the_next_grading_too(
+    slot_that_says: Callable[..., Slot], answer: str, kind: type[Exception]
+) -> None:
+    judge = slot_that_says({"event": answer, "reason": "no namespaces"})
+
+    for _ in range(2):
+        with pytest.raises(kind, match=r"^no namespaces$"):
+            judge.wait_until_ready()
 
 
 def test_behind_the_deadline_the_box_is_killed_first_and_the_judge_may_go_on(

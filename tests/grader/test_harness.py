@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.box import box as sandbox
+from grader.box import levels
 from grader.box import wall as walls
-from grader.box.wall import Wall
+from grader.box.levels import Level
 from grader.checks import program
 from grader.checks import submission as handed_over
 from grader.checks.budgets import Budgets, Count
@@ -249,8 +250,8 @@ def scale(student: Any, _room: Any, number: int) -> Plain:
     return value
 
 
-def run_scale(wall: Wall, source: str) -> list[Any]:
-    submission = handed_in(wall, source)
+def run_scale(level: Level, source: str) -> list[Any]:
+    submission = handed_in(level, source)
     return failure_of(lambda: submission.run(scale, 21))
 
 
@@ -263,8 +264,8 @@ def waits(_student: Any, room: Any) -> int:
     return 42
 
 
-def heard_of(wall: Wall) -> list[bool]:
-    with handed_in(wall, REFERENCE).running(waits) as run:
+def heard_of(level: Level) -> list[bool]:
+    with handed_in(level, REFERENCE).running(waits) as run:
         run.until("held")
         while_it_pauses = run.has_ended()
         run.go()
@@ -340,9 +341,9 @@ def test_a_scenario_that_cannot_run_is_told_whose_line_it_is(judged: Judged, sou
     assert judged(run_scale, source) == failure
 
 
-def endless_import(wall: Wall) -> list[Any]:
+def endless_import(level: Level) -> list[Any]:
     handed_over.IMPORT_S = 1.0
-    return run_scale(wall, "import time\ntime.sleep(600)\n")
+    return run_scale(level, "import time\ntime.sleep(600)\n")
 
 
 def test_an_import_without_an_end_is_told_so(judged: Judged) -> None:
@@ -353,14 +354,14 @@ def test_an_import_without_an_end_is_told_so(judged: Judged) -> None:
 
 
 @contextmanager
-def serving(wall: Wall, source: str, **options: Any) -> Iterator[Server]:
+def serving(level: Level, source: str, **options: Any) -> Iterator[Server]:
     strace = options.pop("strace", None)
-    with handed_in(wall, source, strace=strace).serve(shout, **options) as running:
+    with handed_in(level, source, strace=strace).serve(shout, **options) as running:
         yield running
 
 
-def answers(wall: Wall) -> list[Any]:
-    with serving(wall, REFERENCE) as running:
+def answers(level: Level) -> list[Any]:
+    with serving(level, REFERENCE) as running:
         with running.client() as client:
             client.ask(b"hello", b"HELLO")
         with running.crowd(20) as crowd:
@@ -378,7 +379,7 @@ def test_a_server_is_asked_looked_at_and_stopped(judged: Judged) -> None:
     assert judged(answers) == [25, 1, [], True]
 
 
-def options_of_a_server(wall: Wall) -> list[Any]:
+def options_of_a_server(level: Level) -> list[Any]:
     tells = (
         "connection, _ = lsock.accept()\n"
         "connection.sendall(b'%d %d\\n' % (size(connection), files()))\n"
@@ -390,7 +391,7 @@ def options_of_a_server(wall: Wall) -> list[Any]:
         "files = lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0]"
     )
     with (
-        serving(wall, server(tells, before=before), open_files=40, send_buffer=8192) as running,
+        serving(level, server(tells, before=before), open_files=40, send_buffer=8192) as running,
         running.client(receive_buffer=4096) as client,
     ):
         return [int(word) for word in client.read_line().split()]
@@ -400,8 +401,8 @@ def test_descriptors_and_buffers_are_as_the_check_wants_them(judged: Judged) -> 
     assert judged(options_of_a_server) == [2 * 8192, 40]  # the kernel doubles it: socket(7)
 
 
-def counted(wall: Wall, strace: str) -> dict[str, Any]:
-    with serving(wall, REFERENCE, strace=strace, traced=True) as running, running.crowd(2) as crowd:
+def counted(level: Level, strace: str) -> dict[str, Any]:
+    with serving(level, REFERENCE, strace=strace, traced=True) as running, running.crowd(2) as crowd:
         crowd.ask_each()
         with running.counting() as idle:
             quiet_for(0.1)
@@ -432,7 +433,7 @@ def test_the_calls_of_a_window_are_counted_from_one_settled_moment_to_another(ju
     assert (found["accepted"], found["handed over"]) == (3, 3)
 
 
-def slept(wall: Wall, strace: str, nap: str) -> list[Any]:
+def slept(level: Level, strace: str, nap: str) -> list[Any]:
     """The calls in which a server of one client waited for the clock while a request was there, and what was set up."""
     body = (
         "connection, _ = lsock.accept()\n"
@@ -443,7 +444,7 @@ def slept(wall: Wall, strace: str, nap: str) -> list[Any]:
         "    connection.sendall(connection.recv(100).upper())"
     )
     with (
-        serving(wall, server(body), strace=strace, traced=True) as running,
+        serving(level, server(body), strace=strace, traced=True) as running,
         running.crowd(1) as crowd,
     ):
         crowd.ask_each()
@@ -478,9 +479,9 @@ def test_who_sleeps_while_a_request_is_there_is_told_by_its_calls(
     assert (min(found, 1), setup) == (sleeps, 1)  # the call that sets up again what was set up
 
 
-def untraced(wall: Wall) -> list[Any]:
+def untraced(level: Level) -> list[Any]:
     budget = budgets()
-    submission = handed_in(wall, REFERENCE)
+    submission = handed_in(level, REFERENCE)
     with submission.serve(shout, traced=True) as running, running.crowd(2) as crowd:
 
         def per_request() -> Count:
@@ -503,11 +504,11 @@ def test_where_nothing_can_be_traced_counts_are_unmeasured_and_the_rest_goes_on(
     assert failing == ["Unmeasured", "System calls cannot be counted here: strace is not installed."]
 
 
-def dead_trace(wall: Wall, strace: str, disk_is_full: bool) -> list[Any]:
+def dead_trace(level: Level, strace: str, disk_is_full: bool) -> list[Any]:
     program.SILENT_S = 1.0
     if disk_is_full:
         program._TRACE_ROOM_BYTES = 1 << 62
-    with serving(wall, REFERENCE, strace=strace, traced=True) as running:
+    with serving(level, REFERENCE, strace=strace, traced=True) as running:
         with running.counting() as calls:
             quiet_for(0.05)
         assert running.trace is not None
@@ -532,8 +533,8 @@ def test_a_trace_that_stops_on_a_full_disk_is_unmeasured(judged: Judged, strace:
 # --- settling and watching ----------------------------------------------------------------------------------------
 
 
-def settled(wall: Wall, source: str) -> list[Any]:
-    with serving(wall, source) as running:
+def settled(level: Level, source: str) -> list[Any]:
+    with serving(level, source) as running:
         before_s = vitals.pulse(running.pid).cpu_s
         done = running.settle()
         spent_s = vitals.pulse(running.pid).cpu_s - before_s
@@ -555,9 +556,9 @@ def test_settling_gives_up_on_a_program_that_never_rests(judged: Judged) -> None
     assert busy_s > 0
 
 
-def silent(wall: Wall, source: str, silent_s: float = 1.5, silent_cpu_s: float = 60.0) -> list[Any]:
+def silent(level: Level, source: str, silent_s: float = 1.5, silent_cpu_s: float = 60.0) -> list[Any]:
     program.ASLEEP_S, program.SILENT_S, program.SILENT_CPU_S = 0.5, silent_s, silent_cpu_s
-    with serving(wall, source) as running, running.client() as client:
+    with serving(level, source) as running, running.client() as client:
         return failure_of(lambda: client.ask(b"hello", b"HELLO"))
 
 
@@ -613,18 +614,18 @@ def test_a_server_that_stops_serving_is_told_by_its_cause(judged: Judged, source
     assert judged(a_check_on, source) == failure
 
 
-def a_check_on(wall: Wall, source: str) -> list[Any]:
+def a_check_on(level: Level, source: str) -> list[Any]:
     """The failure of a whole check: it only sees that its connection has been closed."""
 
     def check() -> None:
-        with serving(wall, source) as running, running.client() as client:
+        with serving(level, source) as running, running.client() as client:
             client.ask(b"hello", b"HELLO")
 
     return failure_of(check)
 
 
-def looked_at_when_dead(wall: Wall) -> list[Any]:
-    with serving(wall, REFERENCE) as running:
+def looked_at_when_dead(level: Level) -> list[Any]:
+    with serving(level, REFERENCE) as running:
         program = psutil.Process(running.pid)
         program.kill()
         psutil.wait_procs([program], timeout=120)
@@ -633,7 +634,7 @@ def looked_at_when_dead(wall: Wall) -> list[Any]:
         return [*found, with_stop[:3]]
 
 
-def hides(wall: Wall, could_be_seen: bool) -> list[Any]:
+def hides(level: Level, could_be_seen: bool) -> list[Any]:
     """A kernel that does not let it be looked at any more; before it was loaded, perhaps."""
     look = vitals.open_fds
 
@@ -642,7 +643,7 @@ def hides(wall: Wall, could_be_seen: bool) -> list[Any]:
 
     def check() -> None:
         vitals.open_fds = look if could_be_seen else refused
-        with serving(wall, REFERENCE) as running:
+        with serving(level, REFERENCE) as running:
             vitals.open_fds = refused
             running.open_fds()
 
@@ -665,9 +666,9 @@ def test_a_server_that_was_killed_is_gone_whatever_is_asked_of_it(judged: Judged
 # --- stopping -----------------------------------------------------------------------------------------------------
 
 
-def stop(wall: Wall, source: str) -> list[Any]:
+def stop(level: Level, source: str) -> list[Any]:
     program.SILENT_S = 1.0
-    with serving(wall, source) as running:
+    with serving(level, source) as running:
         return failure_of(running.stop)
 
 
@@ -716,8 +717,8 @@ def test_a_server_is_told_to_return_and_must(judged: Judged, body: str, failure:
     assert judged(stop, server(body)) == failure
 
 
-def left_behind(wall: Wall, body: str) -> list[Any]:
-    with serving(wall, server(body, before="kept, spare = [], os.dup(0)")) as running:
+def left_behind(level: Level, body: str) -> list[Any]:
+    with serving(level, server(body, before="kept, spare = [], os.dup(0)")) as running:
         running.stop()
         return [running.opened_since(running.held_at_start), running.holds_what_was_lent()]
 
@@ -738,9 +739,9 @@ def test_what_a_server_leaves_behind_is_seen_after_its_return(judged: Judged, bo
     assert judged(left_behind, body) == left
 
 
-def stopped(wall: Wall) -> list[Any]:
+def stopped(level: Level) -> list[Any]:
     found: list[Any] = []
-    with serving(wall, REFERENCE) as running, running.crowd(10) as crowd:
+    with serving(level, REFERENCE) as running, running.crowd(10) as crowd:
         crowd.ask_each()
         try:
             with running.stopped():
@@ -760,9 +761,9 @@ def test_a_stopped_server_has_work_queued_up_and_goes_on_whatever_happened(judge
 # --- boxes --------------------------------------------------------------------------------------------------------
 
 
-def killed(wall: Wall, outside: bool) -> list[Any]:
+def killed(level: Level, outside: bool) -> list[Any]:
     pids: list[int] = []
-    submission = handed_in(wall, REFERENCE)
+    submission = handed_in(level, REFERENCE)
     submission.on_box = pids.append
 
     def check() -> None:
@@ -780,8 +781,8 @@ def test_a_box_that_was_killed_is_remembered_as_lost(judged: Judged, outside: bo
     assert judged(killed, outside) == ["Crashed", lost, 1, 1]
 
 
-def kept(wall: Wall, strace: str, folder: str) -> None:
-    submission = handed_in(wall, SPEAKS_AND_ENDS, strace=strace, keep=Path(folder))
+def kept(level: Level, strace: str, folder: str) -> None:
+    submission = handed_in(level, SPEAKS_AND_ENDS, strace=strace, keep=Path(folder))
 
     def check() -> None:
         with submission.serve(shout, traced=True) as running, running.client() as client:
@@ -806,15 +807,15 @@ def test_outputs_and_traces_are_kept_for_who_asks(judged: Judged, strace: str, t
     assert "exit_group(3)" in (tmp_path / "check-1.strace").read_text()
 
 
-def traced_without_an_end(wall: Wall, strace: str, folder: str) -> list[Any]:
+def traced_without_an_end(level: Level, strace: str, folder: str) -> list[Any]:
     sandbox.TRACE_BYTES, handed_over._KEPT_BYTES = 200_000, 1000
     source = "import os\n\ndef serve_tiny(lsock, handler, stop_fd):\n    while True: os.access('x' * 4000, 0)\n"
 
     def check() -> None:
-        with handed_in(wall, source, strace=strace, keep=Path(folder)).serve(shout, traced=True) as running:
+        with handed_in(level, source, strace=strace, keep=Path(folder)).serve(shout, traced=True) as running:
             running.wait_until(lambda: False)
 
-    return [failure_of(check)[:3], len(list(wall.traces.iterdir()))]
+    return [failure_of(check)[:3], len(list(level.traces.iterdir()))]
 
 
 @pytest.mark.parametrize("boxed", [True, False], ids=["boxed", "bare"])
@@ -828,12 +829,12 @@ def test_a_trace_has_an_end_and_its_program_with_it(judged: Judged, strace: str,
     assert len(kept) < 1100 and re.search(r"\n\.\.\. and [0-9]+ bytes more\n$", kept)
 
 
-def through_a_hole(wall: Wall) -> list[Any]:
+def through_a_hole(level: Level) -> list[Any]:
     whole = walls.bwrap_options
-    vars(sandbox)["bwrap_options"] = lambda wall, limits: [
-        "0" if word == "1000" else word for word in whole(wall, limits)
+    vars(levels)["bwrap_options"] = lambda *limits, **shown: [
+        "0" if word == "1000" else word for word in whole(*limits, **shown)
     ]
-    return run_scale(wall, REFERENCE)
+    return run_scale(level, REFERENCE)
 
 
 def test_a_wall_that_does_not_hold_is_no_verdict(judged: Judged) -> None:
@@ -843,9 +844,9 @@ def test_a_wall_that_does_not_hold_is_no_verdict(judged: Judged) -> None:
     ]
 
 
-def never_started(wall: Wall) -> list[Any]:
-    (wall.staging / "inside.py").write_text("print('no room')\nraise SystemExit(4)\n")
-    return run_scale(wall, REFERENCE)
+def never_started(level: Level) -> list[Any]:
+    (level.staging / "inside.py").write_text("print('no room')\nraise SystemExit(4)\n")
+    return run_scale(level, REFERENCE)
 
 
 def test_a_box_that_does_not_start_is_no_verdict_and_its_words_are_told(judged: Judged) -> None:
@@ -855,10 +856,10 @@ def test_a_box_that_does_not_start_is_no_verdict_and_its_words_are_told(judged: 
     assert said == "A box could not be started: the program has ended; exit status 4. printed: no room"
 
 
-def crowd_that_does_not_fit(wall: Wall) -> list[Any]:
+def crowd_that_does_not_fit(level: Level) -> list[Any]:
     import resource
 
-    with serving(wall, REFERENCE) as running:
+    with serving(level, REFERENCE) as running:
         before = len(os.listdir("/proc/self/fd"))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         failure = failure_of(lambda: running.crowd(soft))
@@ -869,8 +870,8 @@ def test_a_crowd_that_cannot_be_gathered_leaves_nobody_behind(judged: Judged) ->
     assert judged(crowd_that_does_not_fit) == ["Unmeasured", 0, 0]
 
 
-def bare(wall: Wall) -> list[Any]:
-    with serving(wall, REFERENCE) as running:
+def bare(level: Level) -> list[Any]:
+    with serving(level, REFERENCE) as running:
         with running.client() as client:
             client.ask(b"hello", b"HELLO")
         program = psutil.Process(running.pid)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import pytest
 
-from grader.box.wall import Wall
+from grader.box.levels import Bare
 from grader.course.load import load_course
 from grader.errors import CourseError
 from grader.judge.plugin import JudgePlugin
@@ -86,7 +86,7 @@ def judge(tmp_path: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyP
         (exercise,) = load_course(root).exercises
         plugin = JudgePlugin(
             exercise=exercise,
-            wall=Wall(boxed=False, bwrap="", staging=tmp_path, canary=None, uid=None),
+            level=Bare(staging=tmp_path, uid=None),
             strace=None,
             untraceable="Nothing can be counted here.",
             seed=seed,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from grader.box.wall import Wall
+from grader.box.levels import Level
 from grader.checks.policies import Policies
 from grader.course.load import Check, Text, Watch, load_course
 from grader.failures import ForbiddenUse
@@ -148,11 +148,11 @@ def what_it_sees(student: Any, room: Any) -> list[str]:
     return [*(status.get(name, "") for name in names), str(sorted(os.sched_getaffinity(0))), str(os.getpid())]
 
 
-def faces(wall: Wall, strace: str) -> list[Any]:
+def faces(level: Level, strace: str) -> list[Any]:
     with_watches, without = ({"strace": strace, "watches": watches} for watches in ((ALONE,), ()))
     seen = []
     for how, more in (({"traced": True}, without), ({}, without), ({}, with_watches), ({"alone": True}, with_watches)):
-        with handed_in(wall, "", **more).running(what_it_sees, **how) as run:  # type: ignore[arg-type]
+        with handed_in(level, "", **more).running(what_it_sees, **how) as run:  # type: ignore[arg-type]
             seen.append(run.result())
     return seen
 
@@ -176,8 +176,8 @@ def does(student: Any, room: Any) -> None:
     student.act()
 
 
-def helped(wall: Wall, strace: str, at_import: str, later: str, traced: bool) -> list[Any]:
-    submission = handed_in(wall, AT_IMPORT.format(at_import, later), strace=strace, watches=[ALONE])
+def helped(level: Level, strace: str, at_import: str, later: str, traced: bool) -> list[Any]:
+    submission = handed_in(level, AT_IMPORT.format(at_import, later), strace=strace, watches=[ALONE])
     with submission.running(does, traced=traced) as run:
         run.result()
     owner = submission.exercise.checks[0]
@@ -212,8 +212,8 @@ def test_a_helper_is_seen_in_every_box(
     assert evidence == told
 
 
-def without_a_submission(wall: Wall, strace: str) -> list[Any]:
-    submission = handed_in(wall, "", strace=strace, watches=[ALONE])
+def without_a_submission(level: Level, strace: str) -> list[Any]:
+    submission = handed_in(level, "", strace=strace, watches=[ALONE])
     submission.on_this_machine(forks)
     return failure_of(lambda: submission.policies.require(submission.exercise.checks[0], {}))
 

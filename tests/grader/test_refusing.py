@@ -3,6 +3,7 @@
 One's own work and the course's still run there, bare and under a banner; other people's do not.
 """
 
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,6 +106,24 @@ def test_a_program_that_runs_bare_can_crash_without_taking_the_judge_along(cours
 
     assert done.code == 1
     assert done.outcomes == {"echo": "crashed"}
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-Ur", "true"], check=False, capture_output=True).returncode != 0,
+    reason="user namespaces are refused here",
+)
+def test_a_root_that_has_no_other_user_gets_no_box_and_its_own_work_runs_bare(course: Tiny, tmp_path: Path) -> None:
+    stranger = tmp_path / "tiny.py"
+    stranger.write_text((TINY / SOLUTION).read_text())
+
+    own = course.grade("ex90", "--solution", "--only", "scaled", prefix=("unshare", "-Ur"))
+    other = course.grade("ex90", "--submission", str(stranger), prefix=("unshare", "-Ur"))
+
+    assert own.graded.isolation is Isolation.BARE
+    (missing,) = own.graded.missing_protections
+    assert missing.startswith("root's boxes run as another user, and this root has none")
+    assert other.code == 3
+    assert "this root has none" in other.ungraded.reason
 
 
 def test_the_doctor_says_why_there_is_no_box() -> None:

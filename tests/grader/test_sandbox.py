@@ -1,6 +1,6 @@
 """The wall: what a box lets through, what comes out of it, how it ends, and that each of its proofs can fail.
 
-Every scenario runs in a judge's process (judged.py): `wall` is its first argument, and its value comes back as JSON.
+Every scenario runs in a judge's process (judged.py): `level` is its first argument, and its value comes back as JSON.
 """
 
 import ctypes
@@ -20,14 +20,14 @@ from typing import Any
 import psutil
 import pytest
 
-from grader.box import box as sandbox
-from grader.box import channel, inside
+from grader.box import channel, inside, levels
 from grader.box import seccomp as call_filter
 from grader.box import wall as walls
 from grader.box.box import Box
 from grader.box.channel import BoxEnded
+from grader.box.levels import Boxed, Level, Site
 from grader.box.limits import Limits
-from grader.box.wall import Wall, build_wall
+from grader.box.staging import lay_out
 from grader.errors import GraderError
 from grader.measure import strace as tracer
 
@@ -38,12 +38,12 @@ REMOUNTED = "--remount-ro /dev --remount-ro /"
 ALLOW_EVERYTHING = bytes.fromhex("06 00 00 00 00 00 ff 7f")  # one BPF instruction: return SECCOMP_RET_ALLOW
 
 
-def open_box(wall: Wall, *, words: Sequence[str] = (), limits: Limits = LIMITS) -> Box:
-    return Box(wall, limits, tracer=words)
+def open_box(level: Level, *, words: Sequence[str] = (), limits: Limits = LIMITS) -> Box:
+    return Box(level, limits, tracer=words)
 
 
-def proven_box(wall: Wall, fds: Sequence[int] = (), **options: Any) -> Box:
-    box = open_box(wall, **options)
+def proven_box(level: Level, fds: Sequence[int] = (), **options: Any) -> Box:
+    box = open_box(level, **options)
     assert box.prove(30.0, thorough=False) == {}
     box.lend(fds, None)
     return box
@@ -64,22 +64,22 @@ def ask(box: Box, function: Callable[..., Any], *arguments: Any) -> Any:
 # --- the proofs, each with its protection taken away --------------------------------------------------------------
 
 
-def complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
+def complaints(level: Boxed, sabotage: dict[str, Any]) -> dict[str, str]:
     """What the probes say of a box without some of its protections.
 
     `swap` is a run of bwrap's words and what stands in its place; `landlock` is what the box only believes to have;
     `before` are words in front of bwrap's.
     """
     whole = walls.bwrap_options
-    places = {"SECRET": wall.canary.environ if wall.canary else "", "STAGING": str(wall.staging)}
+    places = {"SECRET": level.canary.environ, "STAGING": str(level.staging)}
 
     def with_places(text: str) -> list[str]:
         for name, value in places.items():
             text = text.replace(name, value)
         return text.split()
 
-    def broken(wall: Wall, limits: Limits) -> list[str]:
-        words = whole(wall, limits)
+    def broken(limits: Limits, **shown: Any) -> list[str]:
+        words: list[str] = whole(limits, **shown)
         if "swap" in sabotage:
             old, new = (with_places(text) for text in sabotage["swap"])
             at = next(n for n in range(len(words)) if words[n : n + len(old)] == old)
@@ -89,24 +89,24 @@ def complaints(wall: Wall, sabotage: dict[str, Any]) -> dict[str, str]:
     def allow_everything(library: ctypes.CDLL, *, allows: frozenset[str]) -> bytes:
         return ALLOW_EVERYTHING
 
-    vars(sandbox)["bwrap_options"] = broken
+    vars(levels)["bwrap_options"] = broken
     if "unfiltered" in sabotage:
         vars(call_filter)["program"] = allow_everything
     if "landlock" in sabotage:
-        edit_inside(wall, 'enter_landlock(libc, ("/tmp", "/dev/shm"))', str(sabotage["landlock"]))
+        edit_inside(level, 'enter_landlock(libc, ("/tmp", "/dev/shm"))', str(sabotage["landlock"]))
     if "as_root" in sabotage:
-        wall = replace(wall, uid=None)
-    if "closed_port" in sabotage and wall.canary is not None:
+        level = replace(level, uid=None)
+    if "closed_port" in sabotage:
         with socket.socket() as unused:
             unused.bind((inside.CANARY_HOST, 0))
-            wall = replace(wall, canary=replace(wall.canary, port=unused.getsockname()[1]))
-    with open_box(wall, words=with_places(sabotage.get("before", ""))) as box:
+            level = replace(level, canary=replace(level.canary, port=unused.getsockname()[1]))
+    with open_box(level, words=with_places(sabotage.get("before", ""))) as box:
         return box.prove(30.0, thorough=True)
 
 
-def edit_inside(wall: Wall, old: str, new: str) -> None:
+def edit_inside(level: Level, old: str, new: str) -> None:
     """Change what will run in the box."""
-    copy = wall.staging / "inside.py"
+    copy = level.staging / "inside.py"
     source = copy.read_text()
     assert old in source
     copy.write_text(source.replace(old, new))
@@ -178,9 +178,9 @@ def test_a_box_of_roots_own_is_told_and_its_number_of_processes_has_no_limit(jud
     assert "not limited" in found["limits"]
 
 
-def first_words(wall: Wall, old: str, new: str) -> str:
-    edit_inside(wall, old, new)
-    with open_box(wall) as box:
+def first_words(level: Level, old: str, new: str) -> str:
+    edit_inside(level, old, new)
+    with open_box(level) as box:
         try:
             return str(box.prove(30.0, thorough=False))
         except BoxEnded as end:
@@ -213,10 +213,10 @@ def open_descriptors(_student: Any, _room: Any) -> dict[int, str]:
     return found
 
 
-def what_is_open(wall: Wall) -> tuple[int, dict[str, str]]:
+def what_is_open(level: Level) -> tuple[int, dict[str, str]]:
     with Path("/etc/passwd").open("rb") as secret, socket.socket() as passed:
         os.set_inheritable(secret.fileno(), True)
-        with proven_box(wall, fds=[passed.fileno()]) as box:
+        with proven_box(level, fds=[passed.fileno()]) as box:
             return passed.fileno(), ask(box, open_descriptors)
 
 
@@ -230,9 +230,9 @@ def test_nothing_is_open_in_a_box_but_what_was_named(judged: Judged) -> None:
     assert found[str(passed)].startswith("socket:") and found[channel].startswith("socket:")
 
 
-def environments(wall: Wall) -> list[str]:
+def environments(level: Level) -> list[str]:
     """Of every process of a box, from the outermost to the program."""
-    with proven_box(wall) as box:
+    with proven_box(level) as box:
         chain = [psutil.Process(box.pid)]
         while chain[-1].pid != box.outermost_pid:
             parent = chain[-1].parent()
@@ -265,8 +265,8 @@ def limits_inside(_student: Any, _room: Any) -> dict[str, Any]:
     return found
 
 
-def asked_for_limits(wall: Wall) -> tuple[dict[str, Any], dict[str, int]]:
-    with proven_box(wall) as box:
+def asked_for_limits(level: Level) -> tuple[dict[str, Any], dict[str, int]]:
+    with proven_box(level) as box:
         return ask(box, limits_inside), LIMITS.as_rlimits()
 
 
@@ -300,8 +300,8 @@ def test_a_writable_folder_holds_so_much_and_no_more(judged: Judged, folder: str
     assert written <= LIMITS.tmp_mb << 20
 
 
-def room_in(wall: Wall, folder: str) -> Any:
-    with proven_box(wall) as box:
+def room_in(level: Level, folder: str) -> Any:
+    with proven_box(level) as box:
         return ask(box, fill_up, folder)
 
 
@@ -316,8 +316,8 @@ def print_much(_student: Any, _room: Any, kilobytes: int) -> str:
     return "and it never waited for a reader"
 
 
-def printed(wall: Wall, kilobytes: int) -> tuple[str, int, str]:
-    with proven_box(wall) as box:
+def printed(level: Level, kilobytes: int) -> tuple[str, int, str]:
+    with proven_box(level) as box:
         told = ask(box, print_much, kilobytes)
     output = box.output().decode()
     return told, len(output), output[-30:]
@@ -350,8 +350,8 @@ def say_raw(_student: Any, _room: Any, frame: str, size: int | None) -> None:
     os._exit(0)
 
 
-def raw_answer(wall: Wall, frame: str, size: int | None) -> str:
-    with proven_box(wall) as box:
+def raw_answer(level: Level, frame: str, size: int | None) -> str:
+    with proven_box(level) as box:
         tell(box, say_raw, frame, size)
         try:
             return f"believed: {box.receive(30.0)}"
@@ -393,8 +393,8 @@ def say_bytes(_student: Any, _room: Any, hexadecimal: str) -> None:
     time.sleep(600)
 
 
-def waited(wall: Wall, hexadecimal: str) -> str:
-    with proven_box(wall) as box:
+def waited(level: Level, hexadecimal: str) -> str:
+    with proven_box(level) as box:
         tell(box, say_bytes, hexadecimal)
         box.has_message()
         try:
@@ -424,8 +424,8 @@ def test_bytes_that_trickle_in_buy_no_time(judged: Judged) -> None:
     assert judged(trickled) == "nothing came"
 
 
-def trickled(wall: Wall) -> str:
-    with proven_box(wall) as box:
+def trickled(level: Level) -> str:
+    with proven_box(level) as box:
         tell(box, trickle)
         try:
             return str(box.receive(0.5))
@@ -445,8 +445,8 @@ def pass_descriptors(_student: Any, _room: Any) -> None:
     os._exit(0)
 
 
-def descriptors_of_a_judge(wall: Wall) -> tuple[int, int, dict[str, int]]:
-    with proven_box(wall) as box:
+def descriptors_of_a_judge(level: Level) -> tuple[int, int, dict[str, int]]:
+    with proven_box(level) as box:
         before = len(os.listdir("/proc/self/fd"))
         tell(box, pass_descriptors)
         answer = box.receive(30.0)
@@ -467,9 +467,9 @@ def say_and_wait(_student: Any, _room: Any, released: int) -> str:
     return "said"
 
 
-def messages(wall: Wall) -> list[Any]:
+def messages(level: Level) -> list[Any]:
     reading, writing = os.pipe()
-    with proven_box(wall, fds=[reading]) as box:
+    with proven_box(level, fds=[reading]) as box:
         tell(box, say_and_wait, reading)
         found: list[Any] = [box.has_message()]
         os.write(writing, b"!")
@@ -509,9 +509,9 @@ def size_of(_student: Any, _room: Any, text: str) -> int:
     return len(text)
 
 
-def large_orders(wall: Wall) -> list[Any]:
+def large_orders(level: Level) -> list[Any]:
     text = "x" * 3_000_000  # more than a socket takes at once
-    with proven_box(wall) as box:
+    with proven_box(level) as box:
         looked = box.has_message()
         sizes = [looked, ask(box, size_of, text), ask(box, size_of, text)]
         channel._SEND_S = 0.2
@@ -548,10 +548,10 @@ def become_a_daemon(_student: Any, _room: Any, keep_output: bool) -> None:
         signal.pause()
 
 
-def survivors(wall: Wall, keep_output: bool, traced_by: str) -> tuple[list[str], int]:
+def survivors(level: Level, keep_output: bool, traced_by: str) -> tuple[list[str], int]:
     """The processes of a box just before its end, and how many there are the moment after it."""
-    words = tracer.command(traced_by, wall.traces / "daemon.strace") if traced_by else []
-    with proven_box(wall, words=words) as box:
+    words = tracer.command(traced_by, level.traces / "daemon.strace") if traced_by else []
+    with proven_box(level, words=words) as box:
         tell(box, become_a_daemon, keep_output)
         told = [box.receive(30.0)["value"], box.receive(30.0)["value"]]
         living = psutil.Process().children(recursive=True)
@@ -600,9 +600,9 @@ def end_by(_student: Any, _room: Any, how: str) -> str:
     return "alive"
 
 
-def ending(wall: Wall, how: str, traced_by: str = "") -> list[Any]:
-    words = tracer.command(traced_by, wall.traces / "end.strace") if traced_by else []
-    with proven_box(wall, words=words) as box:
+def ending(level: Level, how: str, traced_by: str = "") -> list[Any]:
+    words = tracer.command(traced_by, level.traces / "end.strace") if traced_by else []
+    with proven_box(level, words=words) as box:
         match how:
             case "its program is killed":
                 os.kill(box.pid, signal.SIGKILL)
@@ -640,8 +640,8 @@ def test_a_traced_box_tells_inside_from_outside_too(judged: Judged, strace: str,
     assert judged(ending, how, strace)[2] == lost
 
 
-def last_words(wall: Wall) -> str:
-    with proven_box(wall) as box:
+def last_words(level: Level) -> str:
+    with proven_box(level) as box:
         tell(box, print_and_end)
         try:
             return str(box.receive(30.0))
@@ -664,8 +664,8 @@ def test_the_last_words_of_a_program_that_ended_are_heard(judged: Judged) -> Non
 # --- without a box ------------------------------------------------------------------------------------------------
 
 
-def bare(wall: Wall, how: str) -> list[Any]:
-    with open_box(wall) as box:
+def bare(level: Level, how: str) -> list[Any]:
+    with open_box(level) as box:
         missing = box.prove(30.0, thorough=True)
         same = box.pid == box.outermost_pid
         tell(box, end_by, how)
@@ -685,8 +685,8 @@ def test_a_bare_program_claims_no_protection_and_is_its_own_outermost_process(
     assert judged(bare, how, boxed=False) == [{}, True, "the program has ended", ended_by, lost]
 
 
-def bare_and_traced(wall: Wall, traced_by: str) -> list[Any]:
-    with open_box(wall, words=tracer.command(traced_by, wall.traces / "bare.strace")) as box:
+def bare_and_traced(level: Level, traced_by: str) -> list[Any]:
+    with open_box(level, words=tracer.command(traced_by, level.traces / "bare.strace")) as box:
         box.prove(30.0, thorough=False)
         tell(box, end_by, "itself")
         with pytest.raises(BoxEnded):
@@ -698,8 +698,8 @@ def test_a_bare_program_that_kills_itself_takes_no_verdict_along_with_its_tracer
     assert judged(bare_and_traced, strace, boxed=False) == ["signal SIGKILL", "INSIDE"]
 
 
-def bare_end(wall: Wall, traced_by: str) -> bool:
-    with open_box(wall, words=tracer.command(traced_by, wall.traces / "bare.strace")) as box:
+def bare_end(level: Level, traced_by: str) -> bool:
+    with open_box(level, words=tracer.command(traced_by, level.traces / "bare.strace")) as box:
         box.prove(30.0, thorough=False)
         program = psutil.Process(box.pid)
     return program.is_running() and program.status() != psutil.STATUS_ZOMBIE
@@ -709,9 +709,9 @@ def test_a_bare_program_ends_although_its_tracer_was_killed_first(judged: Judged
     assert judged(bare_end, strace, boxed=False) is False
 
 
-def orphaned(wall: Wall) -> list[Any]:
+def orphaned(level: Level) -> list[Any]:
     keeps_the_channel_open = "sleep 20 & kill -9 $$"
-    with open_box(wall, words=["/bin/sh", "-c", keeps_the_channel_open]) as box:
+    with open_box(level, words=["/bin/sh", "-c", keeps_the_channel_open]) as box:
         try:
             said = str(box.receive(15.0))
         except (BoxEnded, TimeoutError) as end:
@@ -730,8 +730,8 @@ def remote_debugging(_student: Any, _room: Any) -> list[Any]:
     return [os.environ.get("PYTHON_DISABLE_REMOTE_DEBUG"), sys._xoptions.get("disable-remote-debug")]
 
 
-def asked_for_debugging(wall: Wall) -> Any:
-    with proven_box(wall) as box:
+def asked_for_debugging(level: Level) -> Any:
+    with proven_box(level) as box:
         return ask(box, remote_debugging)
 
 
@@ -765,12 +765,12 @@ def test_without_root_boxes_run_as_oneself(monkeypatch: pytest.MonkeyPatch) -> N
 # --- what cannot be built -----------------------------------------------------------------------------------------
 
 
-def not_started(wall: Wall, without: str) -> tuple[str, int]:
+def not_started(level: Boxed, without: str) -> tuple[str, int]:
     if without == "libseccomp":
         vars(call_filter)["libseccomp"] = lambda: None
     before = len(os.listdir("/proc/self/fd"))
     try:
-        open_box(replace(wall, bwrap="/nowhere/bwrap"))
+        open_box(replace(level, bwrap="/nowhere/bwrap"))
     except GraderError as error:
         return str(error), len(os.listdir("/proc/self/fd")) - before
     return "it was started", 0
@@ -794,10 +794,14 @@ def read_text(_student: Any, _room: Any, path: str) -> str:
         return file.read()
 
 
-def interpreter_elsewhere(wall: Wall, prefix: str) -> str:
+def rebuilt(level: Boxed) -> Boxed:
+    return Boxed.build(Site(staging=level.staging, bwrap=level.bwrap, canary=level.canary), uid=level.uid)
+
+
+def interpreter_elsewhere(level: Boxed, prefix: str) -> str:
     """What a box reads below this prefix, when the interpreter needs it."""
     sys.base_prefix = prefix
-    with proven_box(build_wall(wall.staging, boxed=True, bwrap=wall.bwrap, canary=wall.canary, uid=wall.uid)) as box:
+    with proven_box(rebuilt(level)) as box:
         return str(ask(box, read_text, f"{prefix}/file"))
 
 
@@ -811,10 +815,10 @@ def test_an_interpreter_behind_a_closed_door_is_shown_to_the_box(judged: Judged)
         assert judged(interpreter_elsewhere, str(prefix)) == "a library"
 
 
-def interpreter_nowhere(wall: Wall) -> str:
+def interpreter_nowhere(level: Boxed) -> str:
     sys.base_prefix = "/nowhere"
     try:
-        build_wall(wall.staging, boxed=True, bwrap=wall.bwrap, canary=wall.canary, uid=wall.uid)
+        rebuilt(level)
     except GraderError as error:
         return str(error)
     return "it was shown"
@@ -836,4 +840,4 @@ def test_a_closed_temporary_folder_is_named_with_the_cure(tmp_path: Path) -> Non
     closed.chmod(0o700)
 
     with pytest.raises(GraderError, match=r"cannot be reached by the user.*is closed to others\. Set TMPDIR"):
-        build_wall(staging, boxed=True, bwrap="/usr/bin/bwrap", canary=None, uid=60_100)
+        lay_out(staging, uid=60_100)

@@ -10,7 +10,7 @@ import pytest
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on
 
 from grader.box import channel
-from grader.box.wall import Wall
+from grader.box.levels import Level
 from grader.checks import program
 from grader.checks import scenario as scenarios
 from grader.checks.program import quiet_for
@@ -48,8 +48,8 @@ def two_pauses(student: Any, room: Any) -> list[int]:
 SCALES = "def scaled(number):\n    return 2 * number\n"
 
 
-def looked_at(wall: Wall) -> list[Any]:
-    with handed_in(wall, SCALES).running(two_pauses) as run:
+def looked_at(level: Level) -> list[Any]:
+    with handed_in(level, SCALES).running(two_pauses) as run:
         run.until("held")
         held = run.threads()
         slept = run.switches()
@@ -62,8 +62,8 @@ def test_a_scenario_waits_at_its_pauses_for_a_look_from_outside(judged: Judged) 
     assert judged(looked_at) == [4, True, [42, 1]]
 
 
-def passed(wall: Wall) -> object:
-    return handed_in(wall, SCALES).run(two_pauses)
+def passed(level: Level) -> object:
+    return handed_in(level, SCALES).run(two_pauses)
 
 
 def test_pauses_that_nobody_waits_for_are_passed(judged: Judged) -> None:
@@ -74,9 +74,9 @@ def never_there(student: Any, room: Any) -> int:
     return int(student.scaled(1))
 
 
-def waits_for(wall: Wall, source: str) -> list[Any]:
+def waits_for(level: Level, source: str) -> list[Any]:
     program.ASLEEP_S, program.SILENT_S, program.SILENT_CPU_S = 0.5, 1.0, 0.3  # the last is for who is asked, not for it
-    with handed_in(wall, source).running(never_there) as run:
+    with handed_in(level, source).running(never_there) as run:
         return failure_of(lambda: run.until("held"))
 
 
@@ -148,8 +148,8 @@ def keeps_a_list(student: Any, room: Any, count: int) -> list[list[int]]:
     return list(room.so_far)
 
 
-def watched(wall: Wall, source: str, count: int) -> list[Any]:
-    with handed_in(wall, source).running(keeps_a_list, count, cpu_s=0.3) as run:
+def watched(level: Level, source: str, count: int) -> list[Any]:
+    with handed_in(level, source).running(keeps_a_list, count, cpu_s=0.3) as run:
         run.until("here")
         quiet_for(4.0)  # longer than anybody may sleep: the judge has the word
         try:
@@ -213,8 +213,8 @@ def test_a_scenario_that_is_stuck_tells_in_which_line_and_what_it_has_so_far(
     assert left == [so_far]
 
 
-def watched_and_broken(wall: Wall, source: str) -> list[Any]:
-    submission = handed_in(wall, source)
+def watched_and_broken(level: Level, source: str) -> list[Any]:
+    submission = handed_in(level, source)
     return failure_of(lambda: submission.run(keeps_a_list, 1, cpu_s=0.3))
 
 
@@ -247,7 +247,7 @@ def half_way_to_the_end(run: Run) -> object:
     return run.result()
 
 
-def answers(wall: Wall, source: str, count: int) -> list[Any]:
+def answers(level: Level, source: str, count: int) -> list[Any]:
     heard: list[int] = []
 
     def successor(question: Question) -> int:
@@ -256,7 +256,7 @@ def answers(wall: Wall, source: str, count: int) -> list[Any]:
             raise CheckFailed(expected="small numbers", seen="a large one")
         return question["number"] + 1
 
-    with handed_in(wall, source).running(asks, count, answering=successor) as run:
+    with handed_in(level, source).running(asks, count, answering=successor) as run:
         told = failure_of(lambda: half_way_to_the_end(run))
     return [len(heard), heard[-1:], told]
 
@@ -278,9 +278,9 @@ def scaled(number):
 """
 
 
-def a_stranger_asks(wall: Wall, body: str) -> list[Any]:
+def a_stranger_asks(level: Level, body: str) -> list[Any]:
     program.ASLEEP_S, scenarios.MAX_QUESTIONS, channel._SEND_S = 0.5, 50, 0.2
-    count, _, told = answers(wall, SPEAKS.replace("BODY", body), 1)
+    count, _, told = answers(level, SPEAKS.replace("BODY", body), 1)
     return [count, *told[:3:2]]
 
 
@@ -303,8 +303,8 @@ def test_a_question_is_a_strangers_message(judged: Judged, body: str, answered: 
     assert seen in said
 
 
-def nobody_answers(wall: Wall) -> list[Any]:
-    return failure_of(lambda: handed_in(wall, SCALES).run(asks, 1))
+def nobody_answers(level: Level) -> list[Any]:
+    return failure_of(lambda: handed_in(level, SCALES).run(asks, 1))
 
 
 def test_a_question_that_the_check_does_not_answer_is_no_part_of_its_scenario(judged: Judged) -> None:
@@ -327,8 +327,8 @@ def opens_a_window(student: Any, room: Any) -> int:
 CALLS = "import os\nos.getppid()\ndef scaled(number):\n    os.getppid()\n    return 2 * number\n"
 
 
-def windows_of(wall: Wall, source: str, strace: str | None) -> list[Any]:
-    with handed_in(wall, source, strace=strace).running(opens_a_window, traced=True) as run:
+def windows_of(level: Level, source: str, strace: str | None) -> list[Any]:
+    with handed_in(level, source, strace=strace).running(opens_a_window, traced=True) as run:
         run.until("begin")
         with run.counting() as calls:
             run.go(30)
@@ -379,8 +379,8 @@ def scales_between_pauses(student: Any, room: Any, rounds: list[int]) -> str:
     return "done"
 
 
-def instructions(wall: Wall) -> list[Any]:
-    submission, counts = handed_in(wall, SCALES), []
+def instructions(level: Level) -> list[Any]:
+    submission, counts = handed_in(level, SCALES), []
     rounds = [20, 20, 20, 40]
     with submission.running(scales_between_pauses, rounds, alone=True) as run:
         for _ in rounds:
@@ -426,8 +426,8 @@ def works_elsewhere(_student: Any, room: Any, how: str) -> None:
     room.pause("behind")
 
 
-def elsewhere(wall: Wall, how: str) -> Any:
-    with handed_in(wall, SCALES).running(works_elsewhere, how, alone=True) as run:
+def elsewhere(level: Level, how: str) -> Any:
+    with handed_in(level, SCALES).running(works_elsewhere, how, alone=True) as run:
         run.until("before")
 
         def stepped() -> None:
@@ -457,8 +457,8 @@ def dies(_student: Any, room: Any) -> None:
     os._exit(7)
 
 
-def died(wall: Wall) -> Any:
-    with handed_in(wall, SCALES).running(dies, alone=True) as run:
+def died(level: Level) -> Any:
+    with handed_in(level, SCALES).running(dies, alone=True) as run:
         run.until("before")
 
         def stepped() -> None:
@@ -483,8 +483,8 @@ def who_is_there(student: Any, _room: Any, number: int) -> tuple[None, int, int]
     return (student, factor.FACTOR, number)
 
 
-def alone(wall: Wall) -> list[Any]:
-    submission = handed_in(wall, "raise SystemExit('never loaded')")
+def alone(level: Level) -> list[Any]:
+    submission = handed_in(level, "raise SystemExit('never loaded')")
     found = [submission.on_this_machine(who_is_there, 7) for _ in range(2)]
     boxes = submission.box_count
     return [found, boxes, failure_of(lambda: submission.on_this_machine(never_there))]
@@ -520,8 +520,8 @@ def serve_tiny(lsock, handler, stop_fd):
 PAUSES = FORKS.replace("BODY", "signal.pause()").replace("END", "True")
 
 
-def its_processes(wall: Wall, strace: str | None) -> list[Any]:
-    with handed_in(wall, PAUSES, strace=strace).serve(shout, traced=True) as server:
+def its_processes(level: Level, strace: str | None) -> list[Any]:
+    with handed_in(level, PAUSES, strace=strace).serve(shout, traced=True) as server:
         server.wait_until(lambda: len(server.processes()) == 4)
         first, *workers = server.processes()
         numbers = [vitals.inner_pid(pid) for pid in server.processes()]
@@ -545,8 +545,8 @@ def test_processes_of_a_program_are_seen_killed_and_counted(judged: Judged, stra
 ORPHANS = FORKS.replace("BODY", "os.fork() and os._exit(0); signal.pause()").replace("END", "False")
 
 
-def its_orphans(wall: Wall) -> list[Any]:
-    with handed_in(wall, ORPHANS).serve(shout) as server:
+def its_orphans(level: Level) -> list[Any]:
+    with handed_in(level, ORPHANS).serve(shout) as server:
         server.wait_until(lambda: server.zombies() == 3 and len(server.processes()) == 4)
         return [server.processes()[0] == server.pid, len(server.children())]
 
@@ -569,8 +569,8 @@ def serve_tiny(lsock, handler, stop_fd):
 """
 
 
-def after_a_child(wall: Wall, body: str) -> list[Any]:
-    with handed_in(wall, LEAVES.replace("BODY", body)).serve(shout) as server:
+def after_a_child(level: Level, body: str) -> list[Any]:
+    with handed_in(level, LEAVES.replace("BODY", body)).serve(shout) as server:
         server.settle()
         with server.client():
             return failure_of(lambda: server.returned("when a client comes"))
@@ -593,19 +593,19 @@ def test_a_child_that_returns_into_its_callers_code_is_told(judged: Judged) -> N
     ]
 
 
-def a_stray(wall: Wall) -> list[Any]:
+def a_stray(level: Level) -> list[Any]:
     def check() -> None:
-        with handed_in(wall, LEAVES.replace("BODY", "return")).serve(shout) as server:
+        with handed_in(level, LEAVES.replace("BODY", "return")).serve(shout) as server:
             server.wait_until(lambda: False)
 
     return failure_of(check)
 
 
-def another_entry(wall: Wall) -> list[Any]:
+def another_entry(level: Level) -> list[Any]:
     reading, writing = os.pipe()
     source = "import os\n\ndef other(lsock, handler, fd):\n    os.write(fd, b'here')\n    lsock.accept()\n"
     with (
-        handed_in(wall, source).with_entry("other") as submission,
+        handed_in(level, source).with_entry("other") as submission,
         submission.serve(shout, arguments=[writing], pass_fds=[writing]) as server,
     ):
         server.signal(signal.SIGCONT)

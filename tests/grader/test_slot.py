@@ -14,10 +14,10 @@ import pytest
 from grader.course.load import load_course
 from grader.doctor.examine import machine
 from grader.errors import GraderError
-from grader.grading.one import grade
+from grader.grading.one import Start, grade
 from grader.grading.order import Order
-from grader.grading.slot import Slots, Tools
-from grader.report.model import Check, Graded, Ungraded
+from grader.grading.slot import BEST_LEVEL, Slots, Tools
+from grader.report.model import Check, Graded, Isolation, Ungraded
 from gradings import TINY, descendants, wait_until
 
 TOOLS = Tools.found(os.defpath)
@@ -44,24 +44,24 @@ def full_marks(report: Graded | Ungraded) -> bool:
 
 def test_a_slot_judges_one_submission_after_another(slots: Slots) -> None:
     first = graded(slots)
-    slot = slots.get(boxed=True)
+    slot = slots.get(BEST_LEVEL)
     second = graded(slots)
 
     assert full_marks(first)
     assert full_marks(second)
-    assert slots.get(boxed=True) is slot
+    assert slots.get(BEST_LEVEL) is slot
 
 
 def test_between_two_submissions_nothing_runs_below_a_slot(slots: Slots) -> None:
     graded(slots)
 
-    assert descendants(slots.get(boxed=True).pid) == []
+    assert descendants(slots.get(BEST_LEVEL).pid) == []
 
 
 def test_a_slot_that_dies_costs_its_own_grading_alone_and_is_replaced(slots: Slots) -> None:
     """Two gradings at a time in this program; the slot of one is killed at its first check."""
-    slots.get(boxed=True).wait_until_ready()
-    killed = slots.get(boxed=True).pid
+    slots.get(BEST_LEVEL).wait_until_ready()
+    killed = slots.get(BEST_LEVEL).pid
 
     def kill(_check: Check) -> None:
         with suppress(ProcessLookupError):
@@ -76,11 +76,11 @@ def test_a_slot_that_dies_costs_its_own_grading_alone_and_is_replaced(slots: Slo
     assert isinstance(report, Ungraded)
     assert report.reason.startswith("The judge ended before its verdict (signal SIGKILL)")
     assert full_marks(graded(slots))
-    assert slots.get(boxed=True).pid != killed
+    assert slots.get(BEST_LEVEL).pid != killed
 
 
 def test_a_judge_that_dies_leaves_its_slot_clean(slots: Slots, tmp_path: Path) -> None:
-    slot = slots.get(boxed=True)
+    slot = slots.get(BEST_LEVEL)
     slot.wait_until_ready()
     (tmp_path / "tiny.py").write_text("import time\ntime.sleep(600)\n")
     waits = dataclasses.replace(order(), source=tmp_path)
@@ -100,16 +100,30 @@ def test_a_judge_that_dies_leaves_its_slot_clean(slots: Slots, tmp_path: Path) -
     assert full_marks(graded(slots))
 
 
+def test_where_a_level_is_refused_each_grading_gets_the_next_one(strace: str) -> None:
+    starts: list[Start] = []
+    with Slots(dataclasses.replace(TOOLS, bwrap=None)) as slots:
+        own = [grade(order(), slots, starts.append, lambda _check: None) for _ in range(2)]
+        strangers = grade(dataclasses.replace(order(), own=False), slots, starts.append, lambda _check: None)
+
+    assert [report.graded and report.score for report in own] == [100, 100]
+    assert [(start.isolation, start.refused) for start in starts] == [
+        (Isolation.BARE, "bubblewrap is not installed")
+    ] * 2
+    assert isinstance(strangers, Ungraded)
+    assert "this machine refuses one: bubblewrap is not installed" in strangers.reason
+
+
 def test_who_closes_all_slots_ends_the_grading_that_is_under_way(slots: Slots) -> None:
     report = graded(slots, lambda _check: slots.close())
 
     assert isinstance(report, Ungraded)
     with pytest.raises(GraderError, match="The grading was ended"):
-        slots.get(boxed=True)
+        slots.get(BEST_LEVEL)
 
 
 def test_a_closed_slot_leaves_neither_a_process_nor_a_folder(slots: Slots) -> None:
-    slot = slots.get(boxed=True)
+    slot = slots.get(BEST_LEVEL)
     slot.wait_until_ready()
     folder = slot.log.parent
 

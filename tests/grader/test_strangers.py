@@ -23,7 +23,7 @@ import pytest
 
 from grader.box.box import Box
 from grader.box.channel import Channel
-from grader.box.wall import Wall
+from grader.box.levels import Bare
 from grader.checks import program, shapes
 from grader.checks import scenario as scenarios
 from grader.checks import submission as handed_over
@@ -273,12 +273,12 @@ def sleeper() -> Iterator[int]:
 
 
 def ends_in_an_outcome(exercise: Exercise, check: Check, module: ModuleType, rng: random.Random, pid: int) -> None:
-    wall = Wall(boxed=False, bwrap="", staging=COURSE, canary=None, uid=None)
+    level = Bare(staging=COURSE, uid=None)
     submission = InFrontOfAStranger(
         exercise=exercise,
-        wall=wall,
+        level=level,
         strace=None,
-        boxes=Boxes(exercise=exercise, wall=wall, strace=None, takes_down=False),
+        boxes=Boxes(exercise=exercise, level=level, strace=None, takes_down=False),
         untraceable="nothing is traced here",
         rng=rng,
         policies=Policies(exercise=exercise),

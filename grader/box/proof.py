@@ -1,0 +1,63 @@
+"""Whether a level can be had on this machine: one empty box starts, and tries every protection from the inside. Each
+grading asks this before a submission runs, and `grade doctor` asks the same. Knows what becomes of a box that is killed
+meanwhile; knows nothing of what is tried.
+"""
+
+import os
+
+from grader.box.box import Box, Lost
+from grader.box.canary import host_canary
+from grader.box.channel import BoxEnded
+from grader.box.levels import Level, LevelRefused, Site
+from grader.box.limits import Limits
+from grader.box.staging import staging_folder
+from grader.errors import GraderError
+
+_START_S = 60.0  # a box that has not proven itself by then is the machine's fault
+# Of the box that tries a level before any exercise is known. Each box proves its own again, but this number.
+_TRIAL = Limits(memory_mb=512, processes=16, tmp_mb=4, open_files=256)
+
+
+def prove(level: Level) -> None:
+    """Start one box with nothing in it and let it try every protection from the inside.
+
+    A box that was killed says nothing about the wall: then once again.
+
+    Raises:
+        LevelRefused: no box starts, or a protection is missing.
+    """
+    missing = _missing(level)
+    if isinstance(missing, Lost):
+        missing = _missing(level)
+    if isinstance(missing, Lost):
+        raise LevelRefused("a box was killed from outside, twice")
+    if missing:
+        raise LevelRefused("; ".join(f"{name}: {complaint}" for name, complaint in sorted(missing.items())))
+
+
+def _missing(level: Level) -> dict[str, str] | Lost:
+    with Box(level, _TRIAL, tracer=[]) as box:
+        try:
+            return box.prove(_START_S, thorough=True)
+        except (BoxEnded, TimeoutError) as error:
+            if (lost := box.lost_to_kill()) is not Lost.NO:
+                return lost
+            words = box.output().decode("utf-8", "backslashreplace").strip().splitlines()
+            raise LevelRefused(f"a box cannot be started ({words[-1] if words else error})") from error
+
+
+def why_not(level: type[Level], *, bwrap: str | None) -> str:
+    """Why a grading on this machine could not have this level; empty when it could. Changes this process for
+    good: call it in a child.
+    """
+    os.umask(0o022)  # as of a slot
+    try:
+        with (
+            host_canary() as canary,
+            staging_folder() as staging,
+            level.set_up(Site(staging=staging, bwrap=bwrap, canary=canary)) as ready,
+        ):
+            prove(ready)
+    except (LevelRefused, GraderError) as error:
+        return str(error)
+    return ""
