@@ -18,7 +18,7 @@ FRAME = """\
 
 What `grade --help` and `grade COMMAND --help` print. `grade ex03` is short for `grade exercise ex03`.
 
-This page is generated: edit `grader/commands/main.py` or `grader/commands/`, then run `python docs/commands.py`.
+This page is generated: edit `grader/commands/`, then run `python docs/commands.py`.
 
 """
 

@@ -1,11 +1,12 @@
-"""Which kit this is: its version, and a digest of its own files, so that an edited kit is not taken for the released
-one. Knows nothing of what the files do.
+"""Which kit this is, and which files: versions and the one digest that they are told apart by, so that an edited kit is
+not taken for the released one. Knows names and bytes, and nothing of what the files do.
 """
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from grader import __version__
-from grader.digests import digest_of
 
 
 def kit_version() -> str:
@@ -19,3 +20,12 @@ def kit_version() -> str:
 def modules(folder: Path) -> list[Path]:
     """The kit's Python files: what can be imported, so no editor's lock or copy (`.#cli.py`, `._cli.py`)."""
     return sorted(file for file in folder.rglob("*.py") if file.stem.isidentifier())
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """SHA-256, in hex, over names and bytes; the order in which they are given does not matter."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name}\0{len(files[name])}\0".encode())  # the length keeps two files from reading as one
+        digest.update(files[name])
+    return digest.hexdigest()

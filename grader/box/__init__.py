@@ -1,1 +1,1 @@
-"""How a program is kept in."""
+"""How a program is kept in: the wall, one box behind it, the channel out of it, and the code that runs inside."""

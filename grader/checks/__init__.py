@@ -1,4 +1,4 @@
-"""All that a check's author imports. `docs/checks.md` says of each what it takes, gives and raises.
+"""All that a check's author imports, through one door.
 
 The checks that all servers of the line protocol share stand in `line_server`, which is imported from as well.
 """

@@ -14,7 +14,7 @@ from grader.errors import CourseError, UsageError
 
 if TYPE_CHECKING:
     from grader.course.load import Course, Exercise
-    from grader.publish import Build
+    from grader.publish.publication import Build
 
 
 # The options of each target, those first that it needs.
@@ -65,7 +65,7 @@ def publish(
     All exercises, when none is named. What no audit has found as it is now is audited first; what an audit finds off is
     not published.
     """
-    from grader import publish as publishing
+    from grader.publish import publication as publishing
 
     course = course_at(course_dir)
     chosen = course.choose(exercises)

@@ -1,1 +1,1 @@
-"""The course on disk, as values."""
+"""The course on disk, as values: its files, what they must agree on, and the stubs made of the references."""

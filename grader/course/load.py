@@ -24,8 +24,8 @@ from pydantic import (
 )
 
 from grader.course.yaml_file import Located, choices, decoded, read_bytes, seen
-from grader.digests import digest_of
 from grader.errors import CourseError, UsageError
+from grader.versions import digest_of
 
 COURSE_FILE = "course.yaml"
 POINTS = 100  # of each exercise, so that a score reads as a percentage

@@ -1,1 +1,1 @@
-"""What this machine can do."""
+"""What this machine can isolate and measure, and the line that mends the rest."""

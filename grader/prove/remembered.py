@@ -8,9 +8,8 @@ from itertools import chain
 from pathlib import Path
 
 from grader.course.load import Course, Exercise
-from grader.digests import digest_of
 from grader.report.output import replace_file
-from grader.versions import kit_version
+from grader.versions import digest_of, kit_version
 
 _FILE = Path(".grade", "audited.json")
 

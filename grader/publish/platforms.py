@@ -9,10 +9,10 @@ from dataclasses import replace
 import yaml
 
 from grader.course.load import Course, Exercise
-from grader.digests import digest_of
 from grader.errors import UsageError
 from grader.publish import folder
 from grader.publish.tree import File, Tree, text_file
+from grader.versions import digest_of
 
 KIT_DIGEST = "kit.digest"  # the file that holds it: in an image, and in what the image is to grade
 

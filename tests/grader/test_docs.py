@@ -166,6 +166,13 @@ def test_the_command_page_is_current() -> None:
     assert (ROOT / "docs" / "commands.md").read_text() == page, "run `python docs/commands.py`"
 
 
+def test_the_table_of_floors_is_current() -> None:
+    page = runpy.run_path(str(ROOT / "docs" / "floors.py"))["page"]()
+
+    assert (ROOT / "docs" / "design.md").read_text() == page, "run `python docs/floors.py`"
+    assert page.count("| `") > 10
+
+
 def test_the_container_command_is_the_one_that_the_kit_prints() -> None:
     assert doctor.NOT_LINUX.splitlines()[-1] in (ROOT / "README.md").read_text()
 

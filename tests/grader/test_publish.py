@@ -23,8 +23,9 @@ import grader
 from canaries import CANARIES, put_canaries, wrappings
 from grader.course.load import load_course
 from grader.errors import CourseError
-from grader.publish import ABOUT, classroom, folder
+from grader.publish import classroom, folder
 from grader.publish.leaks import refuse_leaks
+from grader.publish.publication import ABOUT
 from grader.publish.tree import File, text_file, write, zipped
 from grader.versions import kit_version
 from gradings import CHECKS, COURSE, HANDOUT, SLUG, SOLUTION, TINY, Tiny, environment, tiny_course
