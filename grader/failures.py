@@ -4,14 +4,31 @@ They are written for the student: what was expected, what was seen; what to try 
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 
 class CheckFailed(Exception):
     """The program behaves otherwise than the exercise asks: outcome `failed`."""
 
+    in_own_words: bool = False  # whether a check has said already what it expected here
+
     def __init__(self, *, expected: str, seen: str, evidence: Sequence[str] = ()) -> None:
         super().__init__(f"expected {expected}; seen {seen}")
         self.expected, self.seen, self.evidence = expected, seen, tuple(evidence)
+
+    def retold(
+        self, *, expected: str | None = None, seen: str | None = None, evidence: Sequence[str] | None = None
+    ) -> Self:
+        """The same failure, of the same kind and with all that it knows, with other words where they are given."""
+        again = type(self).__new__(type(self))
+        again.__dict__.update(self.__dict__)
+        CheckFailed.__init__(
+            again,
+            expected=self.expected if expected is None else expected,
+            seen=self.seen if seen is None else seen,
+            evidence=self.evidence if evidence is None else evidence,
+        )
+        return again
 
 
 def demand(true: bool, expected: str, seen: object, evidence: Sequence[str] = ()) -> None:
@@ -22,6 +39,16 @@ def demand(true: bool, expected: str, seen: object, evidence: Sequence[str] = ()
     """
     if not true:
         raise CheckFailed(expected=expected, seen=seen if isinstance(seen, str) else repr(seen), evidence=evidence)
+
+
+class NoAnswer(CheckFailed):
+    """What was waited for does not come: the program sleeps, goes round in circles, or runs without a word. `got` is
+    what has come of it until then.
+    """
+
+    def __init__(self, *, expected: str, seen: str, evidence: Sequence[str] = (), got: bytes = b"") -> None:
+        super().__init__(expected=expected, seen=seen, evidence=evidence)
+        self.got = got
 
 
 class Crashed(CheckFailed):

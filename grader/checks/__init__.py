@@ -6,14 +6,16 @@ The checks that all servers of the line protocol share stand in `line_server`, w
 from grader.box.limits import hard_open_files
 from grader.checks import line_server
 from grader.checks.budgets import NOISE_FACTOR, Budgets, Count, Sizes
-from grader.checks.expecting import expecting, require
+from grader.checks.expecting import Spoilt, expecting, require, unless_noise
+from grader.checks.growth import Growth
+from grader.checks.meeting import Meeting, Pipe, is_pid
 from grader.checks.program import Program, quiet_for
 from grader.checks.scenario import Run, Stuck
 from grader.checks.server import Server
 from grader.checks.shapes import Plain
 from grader.checks.submission import Submission
 from grader.checks.windows import Calls, Instructions
-from grader.failures import CheckFailed, Crashed, ForbiddenUse, Omitted, Unmeasured
+from grader.failures import CheckFailed, Crashed, ForbiddenUse, NoAnswer, Omitted, Unmeasured
 from grader.measure.clients import Client, Crowd, shown
 from grader.measure.strace import CLONE_CALLS, Call
 
@@ -29,20 +31,27 @@ __all__ = [
     "Crashed",
     "Crowd",
     "ForbiddenUse",
+    "Growth",
     "Instructions",
+    "Meeting",
+    "NoAnswer",
     "Omitted",
+    "Pipe",
     "Plain",
     "Program",
     "Run",
     "Server",
     "Sizes",
+    "Spoilt",
     "Stuck",
     "Submission",
     "Unmeasured",
     "expecting",
     "hard_open_files",
+    "is_pid",
     "line_server",
     "quiet_for",
     "require",
     "shown",
+    "unless_noise",
 ]

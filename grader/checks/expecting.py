@@ -1,28 +1,46 @@
-"""What a check asserts: a condition with what was expected and what was seen; and whose words a failure is told in.
+"""What a check asserts: a condition with what was expected and what was seen; in whose words a failure is told; and
+what noise alone may have spoilt, which is tried again.
 
 Knows the kinds of failures; knows nothing of programs.
 """
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
+from grader.checks.budgets import TAKES
 from grader.failures import CheckFailed
 
+_T = TypeVar("_T")
 
-def require(condition: object, *, expected: str, seen: object, evidence: Iterable[str] = ()) -> None:
+
+class Spoilt(CheckFailed):
+    """As CheckFailed, of what noise alone may have spoilt: `unless_noise` tries it again."""
+
+
+def require(
+    condition: object,
+    *,
+    expected: str,
+    seen: object,
+    evidence: Iterable[str] = (),
+    kind: type[CheckFailed] = CheckFailed,
+) -> None:
     """The check goes on only if the condition holds.
 
     Args:
         expected: what the exercise asks, for a student.
-        seen: what there was instead: a text as it is, anything else as Python shows it.
+        seen: what there was instead: a text as it is, anything else as Python shows it; a function is asked for it.
         evidence: rows that prove it: lines of a trace, of the submission, of a program that a check drew.
+        kind: what is raised, if another kind than CheckFailed.
 
     Raises:
         CheckFailed: it does not hold.
     """
     if not condition:
-        shown = seen if isinstance(seen, str) else repr(seen)
-        raise CheckFailed(expected=expected, seen=shown, evidence=tuple(evidence))
+        found = seen() if callable(seen) else seen
+        shown = found if isinstance(found, str) else repr(found)
+        raise kind(expected=expected, seen=shown, evidence=tuple(evidence))
 
 
 @contextlib.contextmanager
@@ -33,7 +51,8 @@ def expecting(
     but: type[CheckFailed] | tuple[type[CheckFailed], ...] = (),
     seen: Callable[[CheckFailed], str] = lambda failure: failure.seen,
 ) -> Iterator[None]:
-    """A failure of the block is told as that of this expectation; of which kind it is, and its evidence, stay.
+    """A failure of the block is told as that of this expectation; its kind and its evidence stay. Of blocks within one
+    another, the innermost has the word.
 
     Args:
         only: kinds of failure that are told so.
@@ -43,6 +62,19 @@ def expecting(
     try:
         yield
     except CheckFailed as failure:
-        if not isinstance(failure, only) or isinstance(failure, but):
+        if failure.in_own_words or not isinstance(failure, only) or isinstance(failure, but):
             raise
-        raise type(failure)(expected=expected, seen=seen(failure), evidence=failure.evidence) from failure
+        told = failure.retold(expected=expected, seen=seen(failure))
+        told.in_own_words = True
+        raise told from failure
+
+
+def unless_noise(attempt: Callable[[], _T], *, tries: int = TAKES) -> _T:
+    """What `attempt()` gives. While it raises Spoilt it is called again, `tries` times at most; all else holds at once.
+
+    For what no count can tell, and a busy machine may spoil, but never bring about.
+    """
+    for _ in range(tries - 1):
+        with contextlib.suppress(Spoilt):
+            return attempt()
+    return attempt()

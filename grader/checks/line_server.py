@@ -161,10 +161,7 @@ def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: b
         server.settle()
         other.ask(b"21 others are served", swell(b"21 others are served"))
 
-        def while_stalled() -> Count:  # and, later, when there is nothing left to write
-            return server.calls_while_quiet(0.2)
-
-        budget.at_most("syscalls_while_stalled", while_stalled)
+        budget.at_most("syscalls_while_stalled", lambda: server.calls_while_quiet(0.2))
         # Nothing else comes from this client, so only writability can make the program go on.
         first = stalled.read_exactly(len(reply))
         stalled.send(request + b"\n")
@@ -180,7 +177,7 @@ def partial(submission: Submission, budget: Budgets, sizes: Sizes, *, briefly: b
         if briefly:
             return
         stalled.ask(b"13 and again", swell(b"13 and again"))
-        budget.at_most("syscalls_after_partial", while_stalled)
+        budget.at_most("syscalls_after_partial", lambda: server.calls_while_quiet(0.2))
         stalled.send(request + b"\n")
         server.settle()
         stalled.half_close()

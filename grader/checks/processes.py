@@ -7,7 +7,7 @@ This is where a box and the vitals meet. It waits for nothing, and knows nothing
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from grader.box.box import Box
@@ -129,6 +129,55 @@ class Processes:
         except vitals.Gone:
             self.check_alive()
             raise
+
+    def others(self) -> tuple[int, ...]:
+        """All of them but the main one; none, while it is about to end."""
+        try:
+            return tuple(pid for pid in self.processes() if pid != self.pid)
+        except vitals.Gone:
+            return ()
+
+    def inner(self, pids: Iterable[int]) -> dict[int, int]:
+        """The numbers that those of them that live have in the box, each with the host's."""
+        found = {}
+        for pid in pids:
+            with contextlib.suppress(vitals.Gone):
+                found[vitals.inner_pid(pid)] = pid
+        return found
+
+    def descriptors_of(self, pid: int) -> tuple[str, ...] | None:
+        """As `descriptors`, of one of them; None when it has ended."""
+        with contextlib.suppress(vitals.Gone):
+            return vitals.descriptors(pid)
+        return None
+
+    def waits_in(self, pid: int) -> str:
+        """The system call that one of them sleeps in, as far as the kernel tells."""
+        with contextlib.suppress(vitals.Gone):
+            return vitals.waits_in(pid) or ""
+        return ""
+
+    def sleeps(self, pid: int) -> bool:
+        """Whether one of them sleeps; one that has ended does so for ever."""
+        with contextlib.suppress(vitals.Gone):
+            return vitals.pulse(pid).sleeping
+        return True
+
+    def deaf(self, number: int) -> int:
+        """To how many of them this signal has come, and is blocked."""
+        found = 0
+        for pid in (self.pid, *self.others()):
+            with contextlib.suppress(vitals.Gone):
+                found += vitals.is_pending(pid, number)
+        return found
+
+    def further_threads(self) -> int:
+        """Threads of all of them, beyond the one that each has."""
+        found = 0
+        for pid in (self.pid, *self.others()):
+            with contextlib.suppress(vitals.Gone):
+                found += vitals.threads(pid) - 1
+        return found
 
     def _living(self) -> tuple[int, ...]:
         if self._box.first_pid:

@@ -14,7 +14,7 @@ from grader.box.box import Box
 from grader.checks.budgets import Count
 from grader.checks.processes import Processes
 from grader.checks.windows import Calls, Instructions
-from grader.failures import CheckFailed, ForbiddenUse, Unmeasured
+from grader.failures import CheckFailed, ForbiddenUse, NoAnswer, Unmeasured
 from grader.measure import strace as tracer
 from grader.measure import vitals
 from grader.measure.clients import polled, wait_for
@@ -51,9 +51,28 @@ class Program(Processes):
 
     # --- waiting
 
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a condition that the program brings about; polled, as the kernel has no event for it."""
-        wait_for(polled(condition), self.watch)
+    def wait_until(
+        self, condition: Callable[[], bool], *, expected: str = "", seen: Callable[[], str] | None = None
+    ) -> None:
+        """Wait for a condition that the program brings about; polled, as the kernel has no event for it.
+
+        Args:
+            expected: what a wait in vain is told as, with what the program has printed.
+            seen: asked then what was seen.
+
+        Raises:
+            NoAnswer: waiting has become pointless.
+            CheckFailed: the program has ended.
+        """
+        try:
+            wait_for(polled(condition), self.watch)
+        except NoAnswer as failure:
+            if not expected:
+                raise
+            found = failure.seen if seen is None else seen()
+            told = failure.retold(expected=expected, seen=found, evidence=self.printed())
+            told.in_own_words = True
+            raise told from failure
 
     def watch(self, silent_s: float, *, computes: bool = False) -> None:
         """Raise when waiting has become pointless: the program ended, sleeps through it, or nothing comes for long.
@@ -79,16 +98,16 @@ class Program(Processes):
                     if any(beat.stopped for beat in pulse)
                     else f"sleeps{f' in {place}' if place else ''}"
                 )
-                raise CheckFailed(expected="an answer", seen=f"nothing: the program {does}")
+                raise NoAnswer(expected="an answer", seen=f"nothing: the program {does}")
         if computes or self._stepped:  # single steps take a hundred thousand times as long
             return
         used_s = self._cpu_s() - self._silent_from_cpu_s
         if used_s > SILENT_CPU_S:
-            raise CheckFailed(
+            raise NoAnswer(
                 expected="an answer", seen=f"nothing, while the program used {used_s:.0f} s of processor time"
             )
         if silent_s > SILENT_S:
-            raise CheckFailed(expected="an answer", seen=f"nothing for {SILENT_S:.0f} seconds, while the program runs")
+            raise NoAnswer(expected="an answer", seen=f"nothing for {SILENT_S:.0f} seconds, while the program runs")
 
     def _has_stopped_itself(self, beat: vitals.Pulse) -> bool:
         return beat.stopped and not self._standstill and not self._stepped
@@ -182,6 +201,11 @@ class Program(Processes):
             quiet_for(seconds)
         return calls.total()
 
+    def calls_from_its_start(self) -> Calls:
+        """All system calls from its first line until now. Nothing makes sure that the trace goes on behind them."""
+        until_s = tracer.now_s()
+        return Calls(lambda: None if self.trace is None else self.trace.between(0.0, until_s))
+
     def _bracket(self, trace: tracer.Trace, until_s: float) -> None:
         """Make sure that the trace goes on behind a window, or the window proves nothing.
 
@@ -197,7 +221,7 @@ class Program(Processes):
         except CheckFailed as failure:
             _require_room(trace, failure)
             expected = "a trace that goes on behind the window"
-            raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
+            raise failure.retold(expected=expected) from failure
 
     @contextlib.contextmanager
     def stepped(self, *, limit: int, afterwards_s: float = _REST_S) -> Iterator[Instructions]:

@@ -13,14 +13,14 @@ from grader.checks.last_words import last_lines, problem
 from grader.checks.program import Program
 from grader.checks.shapes import fitting, fitting_question
 from grader.checks.windows import Calls
-from grader.failures import CheckFailed, Crashed
+from grader.failures import Crashed, NoAnswer
 from grader.measure import strace as tracer
 from grader.measure.clients import wait_for
 
 MAX_QUESTIONS = 100_000  # of one scenario: some ten times what the most talkative check of this course needs
 
 
-class Stuck(CheckFailed):
+class Stuck(NoAnswer):
     """A scenario that was watched gets no further. Its evidence is where: lines of the submission, a thread after
     another, those of the scenario's own thread first. `so_far` is what the scenario has left in `room.so_far`.
     """
@@ -155,7 +155,7 @@ class Run(Program):
                 before_s = self._cpu_s()
             elif self._cpu_s() - before_s > program.SILENT_S:
                 seen = f"no end after {program.SILENT_S:.0f} seconds of processor time"
-                raise CheckFailed(expected=self._goes_on, seen=seen)
+                raise NoAnswer(expected=self._goes_on, seen=seen)
 
         wait_for(self._box.wait_for_message, watch)
         try:

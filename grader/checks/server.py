@@ -17,7 +17,7 @@ from grader.box.channel import BoxEnded
 from grader.checks import processes, program
 from grader.checks.last_words import last_lines, problem
 from grader.checks.program import Program
-from grader.failures import CheckFailed, Crashed
+from grader.failures import CheckFailed, Crashed, NoAnswer
 from grader.measure import strace as tracer
 from grader.measure.clients import Address, Client, Crowd, Handler, Unread, not_accepted, polled, wait_for
 
@@ -117,7 +117,7 @@ class Server(Program):
 
         def still_serving(silent_s: float) -> None:
             if silent_s > program.SILENT_S / 2:
-                raise CheckFailed(expected=expected, seen="it has not returned, and still runs")
+                raise NoAnswer(expected=expected, seen="it has not returned, and still runs")
 
         expected = f"{self._entry} returns {when}"
         wait_for(polled(self._box.has_message), still_serving)

@@ -40,7 +40,7 @@ from grader.checks.server import Server
 from grader.checks.shipping import source_of, watched_source_of
 from grader.course.load import Exercise
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured
+from grader.failures import CheckFailed, Crashed, ForbiddenUse, NoAnswer, Unmeasured
 from grader.measure import strace as tracer
 from grader.measure import vitals
 from grader.measure.clients import Address, Handler
@@ -322,7 +322,7 @@ class Submission:
             box.send({"folder": self.level.folder, "module": module, **order})
             answer = box.receive(timeout_s)
         except TimeoutError as error:
-            raise CheckFailed(expected=expected, seen=f"nothing for {timeout_s:.0f} seconds") from error
+            raise NoAnswer(expected=expected, seen=f"nothing for {timeout_s:.0f} seconds") from error
         except BoxEnded as error:
             raise Crashed(
                 expected=expected,

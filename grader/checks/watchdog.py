@@ -18,40 +18,51 @@ _LOOKS = 60  # at each of which all was asleep; on a machine that stands still f
 
 class WatchedRoom:
     """The scenario's room, which counts what is said in it. What is told of a scenario that is stuck, as far as it has
-    come, it leaves in `so_far`; a list within that grows is no standstill.
+    come, it leaves in `so_far`; while a list within that grows, it gets further.
     """
 
     so_far: list[Any] | None = None
 
     def __init__(self, room: Any) -> None:
         self._room = room
-        self._words, self._waits = 0, False
+        self._steps = self._questions = 0
+        self._waits = False
 
     def pause(self, label: str) -> Any:
-        return self._said(self._room.pause, label)
+        value = self._said(self._room.pause, label)
+        self.further()
+        return value
 
     def ask(self, question: Any) -> Any:
+        self._questions += 1
         return self._said(self._room.ask, question)
+
+    def further(self) -> None:
+        """Say that a part is done: processor time counts anew. To ask alone is no part, as one can ask for ever."""
+        self._steps += 1
 
     def _said(self, say: Callable[[Any], Any], what: Any) -> Any:
         self._waits = True
         try:
             return say(what)
         finally:
-            self._words, self._waits = self._words + 1, False
+            self._waits = False
 
-    def heard(self) -> object:
-        """What is another when it has come further; while the judge has the word, at each look."""
+    def parts(self) -> int:
+        """How far it has come."""
         entries = self.so_far or []
-        heard = self._words + len(entries) + sum(len(one) for one in entries if isinstance(one, list))
-        return object() if self._waits else heard
+        return self._steps + len(entries) + sum(len(one) for one in entries if isinstance(one, list))
+
+    def signs(self) -> object:
+        """What is another when it shows a sign of life; while the judge has the word, at each look."""
+        return object() if self._waits else (self.parts(), self._questions)
 
 
 def watched(scenario: Callable[..., Any], cpu_s: float) -> Callable[..., Any]:
     """The scenario on a thread of its own, beside one that looks whether it gets any further.
 
-    It is stuck when it has used so much processor time without getting further, or was asleep at many looks in a row:
-    load keeps a program runnable, not asleep.
+    It is stuck when it has used so much processor time without getting further, or was asleep at many looks in a row
+    without a sign of life: load keeps a program runnable, not asleep.
     """
 
     def run(student: ModuleType, judges_room: Any, *arguments: Any) -> dict[str, Any]:
@@ -72,7 +83,7 @@ def watched(scenario: Callable[..., Any], cpu_s: float) -> Callable[..., Any]:
         threading.excepthook = note
         thread = threading.Thread(target=act, daemon=True)
         thread.start()
-        heard: object = 0
+        parts, signs = 0, object()
         looks, since_s = 0, time.process_time()
         while looks < _LOOKS and time.process_time() - since_s < cpu_s:
             thread.join(_LOOK_S)
@@ -80,9 +91,10 @@ def watched(scenario: Callable[..., Any], cpu_s: float) -> Callable[..., Any]:
                 raise failures[0]
             if not thread.is_alive():
                 return {"ended": ended[0]}
-            before, heard = heard, room.heard()
-            if heard != before:
-                looks, since_s = 0, time.process_time()
+            if parts != (parts := room.parts()):
+                since_s = time.process_time()
+            if signs != (signs := room.signs()):
+                looks = 0
             elif others_sleep():
                 looks += 1
         so_far = room.so_far and [one[:] if isinstance(one, list) else one for one in room.so_far]

@@ -3,9 +3,10 @@
 Knows the calls of a trace and the steps of a thread; knows nothing of boxes, or of how a window is opened and closed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from grader.checks.budgets import Count
+from grader.failures import ForbiddenUse
 from grader.measure import strace as tracer
 from grader.measure.stepping import Steps
 
@@ -65,6 +66,15 @@ class Calls:
         window = self._calls()
         calls = window.calls if window is not None else ()
         return {kind: call.text for call in calls for kind in call.kinds if kind in names}
+
+    def require_none_of(self, reasons: Mapping[str, str], *, expected: str) -> None:
+        """That none of these calls was made; of each, why not.
+
+        Raises:
+            ForbiddenUse: one was.
+        """
+        for name, line in self.seen(tuple(reasons)).items():
+            raise ForbiddenUse(expected=expected, seen=f"{name}: {reasons[name]}", evidence=[line])
 
     def everything(self) -> tuple[tracer.Call, ...] | None:
         """Each call, the allocator's too, in the order they were begun; None where nothing can be traced."""

@@ -18,11 +18,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Unmeasured
+from grader.failures import CheckFailed, NoAnswer, Unmeasured
 
 _T = TypeVar("_T")
 Watch = Callable[[float], None]
@@ -216,13 +217,29 @@ class Client:
             raise self._in_words(failure, expected) from failure
 
     def _in_words(self, failure: CheckFailed, expected: str) -> CheckFailed:
-        got = f" after {shown(bytes(self._got))}" if self._got else ""
-        return type(failure)(expected=expected, seen=failure.seen + got, evidence=failure.evidence)
+        if not self._got:
+            return failure.retold(expected=expected)
+        got = bytes(self._got)
+        told = failure.retold(expected=expected, seen=f"{failure.seen} after {shown(got)}")
+        if isinstance(told, NoAnswer):
+            told.got = got
+        return told
 
     def _wait(self, event: int) -> None:
         poller = select.poll()
         poller.register(self.sock, event)
         wait_for(lambda seconds: poller.poll(seconds * 1000), self._watch)
+
+    def other_end(self) -> str:
+        """The program's end of the connection as the kernel names a descriptor of it, which the network of judge and
+        box shows: proc(5), net/tcp. Empty when it is closed.
+        """
+        ports = self.sock.getpeername()[1], self.sock.getsockname()[1]
+        for row in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
+            fields = row.split()
+            if tuple(int(address.rpartition(":")[2], 16) for address in fields[1:3]) == ports:
+                return f"socket:[{fields[9]}]" if int(fields[9]) else ""
+        return ""
 
     def half_close(self) -> None:
         """Say that no more requests come; replies are still read. That the other end has gone is found by who reads."""
@@ -314,7 +331,7 @@ class Crowd:
             return wait_for(poller.poll, self._watch)
         except CheckFailed as failure:
             expected = f"replies to all of {len(self.clients):,} clients; {unanswered:,} have none"
-            raise type(failure)(expected=expected, seen=failure.seen, evidence=failure.evidence) from failure
+            raise failure.retold(expected=expected) from failure
 
     def _answered(self, client: Client, line: bytes) -> bool:
         reply = self._handler(line)

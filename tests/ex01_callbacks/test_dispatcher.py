@@ -17,7 +17,7 @@ from dispatcher_model import NEVER, played, require_right
 from dispatcher_programs import Draft, Value, drafts, fill, some_raise
 from typing_extensions import TypedDict
 
-from grader.checks import CLONE_CALLS, NOISE_FACTOR, Budgets, Count, Run, Submission, quiet_for, require
+from grader.checks import CLONE_CALLS, Budgets, Count, Growth, Run, Submission, quiet_for, require
 
 Sizes = Mapping[str, int]
 
@@ -508,33 +508,13 @@ def emits(student: Any, room: Any, few: int, many: int, places: list[int], round
 
 
 def test_ops(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
-    few, many = 10, sizes["events"]
-    most, most_each = budget.limit_of("instructions_per_emit"), budget.limit_of("instructions_per_other_event")
-
-    def compared() -> tuple[float, float]:
-        places, emitted = rng.sample(range(many), 5), [1]
-        rounds = 10 + rng.randrange(100)  # nobody knows which emit is counted, not even by its number
-        with submission.running(emits, few, many, places, rounds, alone=True) as run:
-            for pause in ("few_round", "many_round", "unstepped"):
-                run.until(pause)
-            one, further = dearer(run, 1)
-            run.until("unstepped")
-            run.go(0)
-            run.until("few_round")
-            few_s, many_s = used_s(run, "many_round"), used_s(run, "unstepped")
-            # Where a hundred emits use as much processor time, one tells. Else five in a row are counted as well: what
-            # is done at each fifth emit only is work for an emit too.
-            if further <= most_each and many_s > 1.5 * few_s:
-                emitted.append(len(places))
-                further = dearer(run, len(places))[1]
-                run.until("unstepped")
-            run.go(0)
-            heard = run.result()
-        for label, events in (("few", few), ("many", many)):
-            wanted = [place % events for count in emitted for place in places[:count]]
-            expected = f"with {events:,} events, emits of single ones run the callbacks {wanted}"
-            require(heard[label] == wanted, expected=expected, seen=heard[label])
-        return one, further
+    growth = Growth(
+        budget=budget,
+        one="instructions_per_emit",
+        each="instructions_per_other_event",
+        few=10,
+        many=sizes["events"],
+    )
 
     def used_s(run: Run, label: str) -> float:
         """Processor time until the next pause, which has this name."""
@@ -542,23 +522,38 @@ def test_ops(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random)
         run.until(label)
         return run.cpu_s() - began_s
 
-    def dearer(run: Run, emitted: int) -> tuple[float, float]:
-        """Instructions of an emit where few events are registered, and how many more it has for each further one.
+    def compared() -> tuple[float, float]:
+        places, emitted = rng.sample(range(growth.many), 5), []
+        rounds = 10 + rng.randrange(100)  # nobody knows which emit is counted, not even by its number
+        with submission.running(emits, growth.few, growth.many, places, rounds, alone=True) as run:
+            for pause in ("few_round", "many_round", "unstepped"):
+                run.until(pause)
 
-        Counting ends at the limit, so more than that is seen as a little more.
-        """
+            def instructions(many: bool, count: int, limit: int) -> float:
+                label = "many" if many else "few"
+                if not many:
+                    run.go(count)
+                    emitted.append(count)
+                run.until(label)
+                with run.stepped(limit=limit) as counted:
+                    run.until(label + "_done")
+                return counted.count / count
 
-        def instructions(label: str, limit: float) -> float:
-            run.until(label)
-            with run.stepped(limit=round(emitted * limit) + 10_000) as counted:
-                run.until(label + "_done")
-            return counted.count / emitted
+            def grew() -> bool:
+                """Whether a hundred rounds take more processor time where many are registered."""
+                run.until("unstepped")
+                run.go(0)
+                run.until("few_round")
+                few_s, many_s = used_s(run, "many_round"), used_s(run, "unstepped")
+                return many_s > 1.5 * few_s
 
-        run.go(emitted)
-        one = instructions("few", most)
-        further = instructions("many", one + 1.01 * NOISE_FACTOR * most_each * (many - few)) - one
-        return one, max(0.0, further) / (many - few)
+            one, further = growth.compared(instructions, grew=grew)
+            run.go(0)
+            heard = run.result()
+        for label, events in (("few", growth.few), ("many", growth.many)):
+            wanted = [place % events for count in emitted for place in places[:count]]
+            expected = f"with {events:,} events, emits of single ones run the callbacks {wanted}"
+            require(heard[label] == wanted, expected=expected, seen=heard[label])
+        return one, further
 
-    first = [compared()]
-    budget.at_most("instructions_per_emit", first[0][0])
-    budget.at_most("instructions_per_other_event", lambda: (first.pop() if first else compared())[1])
+    growth.at_most(compared)

@@ -13,6 +13,7 @@ from grader.box import channel
 from grader.box.levels import Level
 from grader.checks import program
 from grader.checks import scenario as scenarios
+from grader.checks.meeting import Meeting
 from grader.checks.program import quiet_for
 from grader.checks.scenario import Run, Stuck
 from grader.failures import CheckFailed
@@ -100,17 +101,17 @@ def waits_for(level: Level, source: str) -> list[Any]:
         ),
         pytest.param(
             "threading.Lock().acquire() and threading.Semaphore(0).acquire()",
-            ["CheckFailed", "an answer", "nothing: the program sleeps in a lock", []],
+            ["NoAnswer", "an answer", "nothing: the program sleeps in a lock", []],
             id="it is locked",
         ),
         pytest.param(
             "os.kill(os.getpid(), signal.SIGSTOP)",
-            ["CheckFailed", "an answer", "nothing: the program has stopped itself", []],
+            ["NoAnswer", "an answer", "nothing: the program has stopped itself", []],
             id="it stops itself",
         ),
         pytest.param(
             "while True: pass",
-            ["CheckFailed", "the scenario runs to its end", "no end after 1 seconds of processor time", []],
+            ["NoAnswer", "the scenario runs to its end", "no end after 1 seconds of processor time", []],
             id="it spins",
         ),
         pytest.param(
@@ -227,6 +228,43 @@ def test_what_a_watched_scenario_raises_is_told_with_its_lines(judged: Judged) -
         "it raised OSError: no",
         rows,
     ]
+
+
+# --- where processes meet -----------------------------------------------------------------------------------------
+
+
+def two_meet(student: Any, room: Any, arrivals: int, waiting: int) -> int:
+    import os
+
+    for _ in range(2):
+        if os.fork() == 0:
+            os.write(arrivals, b"%d\n" % os.getpid())
+            os.read(waiting, 1)
+            os._exit(0)
+    room.pause("forked")
+    return sum(os.wait()[1] for _ in range(2))
+
+
+def meets(level: Level, more: int) -> list[Any]:
+    program.ASLEEP_S = 0.5
+    with (
+        Meeting() as meeting,
+        handed_in(level, SCALES).running(two_meet, *meeting.pass_fds, pass_fds=meeting.pass_fds) as run,
+    ):
+        run.until("forked")
+        meeting.gather(run, 2, expected="two", seen=str)
+        there = set(meeting.processes) == set(run.inner(run.others()))
+        told = failure_of(lambda: meeting.gather(run, more, expected="one more", seen=str)) if more else []
+        meeting.let_go(2)
+        return [there, run.result(), told]
+
+
+def test_processes_meet_and_are_let_go(judged: Judged) -> None:
+    assert judged(meets, 0) == [True, 0, []]
+
+
+def test_who_does_not_come_to_a_meeting_is_waited_for_in_vain(judged: Judged) -> None:
+    assert judged(meets, 1) == [True, 0, ["NoAnswer", "one more", "0", []]]
 
 
 # --- questions ----------------------------------------------------------------------------------------------------
