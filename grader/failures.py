@@ -31,16 +31,6 @@ class CheckFailed(Exception):
         return again
 
 
-def demand(true: bool, expected: str, seen: object, evidence: Sequence[str] = ()) -> None:
-    """Nothing, if so; else the check has failed. What was seen is told as it is if it is text, else as Python shows it.
-
-    Raises:
-        CheckFailed: it is not true.
-    """
-    if not true:
-        raise CheckFailed(expected=expected, seen=seen if isinstance(seen, str) else repr(seen), evidence=evidence)
-
-
 class NoAnswer(CheckFailed):
     """What was waited for does not come: the program sleeps, goes round in circles, or runs without a word. `got` is
     what has come of it until then.

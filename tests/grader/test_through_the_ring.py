@@ -11,7 +11,7 @@ import pytest
 from grader.measure.strace import Call
 from judged import imported
 
-READER = Path(__file__).parents[1] / "ex04_io_uring" / "test_reader.py"
+CONDUCT = Path(__file__).parents[1] / "ex04_io_uring" / "ring_conduct.py"
 GO = r'recvfrom(22, "\0\0\0\33{\"op\": \"go\", \"value\""..., 31, 0, NULL, NULL) = 31'
 BROKEN_OFF = "recvfrom(22, 0x7f1b4b87c990, 31, 0, NULL, NULL) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)"
 # As a program's own words in a message to itself.
@@ -19,22 +19,22 @@ PRETENDS = r'recvfrom(9, "0x1, 31, 0, NULL, NULL) = ? ERESTARTSYS", 64, 0, NULL,
 
 
 @pytest.fixture(scope="module")
-def reader() -> ModuleType:
-    return imported(READER)
+def rules() -> ModuleType:
+    return imported(CONDUCT)
 
 
-def offences(reader: ModuleType, *lines: str) -> list[str]:
-    conduct = reader.Conduct(5, {}, ())
+def offences(rules: ModuleType, *lines: str) -> list[str]:
+    conduct = rules.Conduct(5, {}, ())
     return [conduct.offence(Call(pid=1, at_s=0.0, name=line.partition("(")[0], text=line)) for line in lines]
 
 
-def test_a_wait_for_the_word_that_the_kernel_begins_anew_has_brought_nothing(reader: ModuleType) -> None:
-    assert offences(reader, GO, BROKEN_OFF, BROKEN_OFF, BROKEN_OFF, BROKEN_OFF, GO) == [""] * 6
+def test_a_wait_for_the_word_that_the_kernel_begins_anew_has_brought_nothing(rules: ModuleType) -> None:
+    assert offences(rules, GO, BROKEN_OFF, BROKEN_OFF, BROKEN_OFF, BROKEN_OFF, GO) == [""] * 6
 
 
-def test_who_receives_more_than_the_word_is_told(reader: ModuleType) -> None:
+def test_who_receives_more_than_the_word_is_told(rules: ModuleType) -> None:
     for more in (GO, PRETENDS):
-        *allowed, last = offences(reader, GO, GO, more)
+        *allowed, last = offences(rules, GO, GO, more)
 
         assert allowed == ["", ""]
         assert last == "recvfrom: a program that reads through its ring has no need of it"
