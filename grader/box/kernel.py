@@ -1,5 +1,5 @@
 """The kernel's services that Python 3.11 has no function for: parent-death signals, orphans, namespaces, loopback, bind
-mounts; and what a process inherits. Each is one call with a reason; nothing here knows what they are used for.
+mounts. Each is one call with a reason; nothing here knows what they are used for.
 
 Sources: prctl(2), unshare(2), user_namespaces(7), netdevice(7), mount(2).
 """
@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,22 +30,6 @@ def die_with_parent(parent_pid: int, *, by: signal.Signals = signal.SIGKILL) -> 
     _LIBC.prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(3)
-
-
-def begin_anew(*, but: Collection[int] = ()) -> None:
-    """Give up what a caller leaves to those that it starts: signals that it ignores or blocks.
-
-    A child whose end is ignored cannot be waited for, a check whose alarm is blocked has no deadline, and a program
-    that ignores SIGTERM because somebody else did is another one.
-
-    Args:
-        but: signals that go on being ignored. SIGPIPE and SIGXFSZ are Python's own business.
-    """
-    never = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}
-    for number in signal.valid_signals() - never - set(but):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def adopt_orphans() -> None:

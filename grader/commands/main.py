@@ -72,7 +72,7 @@ _LEFT_TO_THE_SHELL = {*_ENDS, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, si
 
 def _end_in_order() -> None:
     """What ends this process is an exception from now on, and what a caller has left behind is no more."""
-    from grader.box.kernel import begin_anew
+    from grader.box.inherited import begin_anew
 
     begin_anew(but=_LEFT_TO_THE_SHELL)
     for number in _ENDS:

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 from grader.box import kernel
+from grader.box.inherited import begin_anew
 from grader.box.levels import LevelRefused
 from grader.box.scratch import sweep
 from grader.box.staging import staging_folder
@@ -36,7 +37,7 @@ class _ToldToEnd(BaseException):
 
 
 def main() -> None:
-    kernel.begin_anew()
+    begin_anew()
     signal.signal(kernel.IN_ORDER, _end)
     parent_pid = int(sys.argv[2])
     kernel.die_with_parent(parent_pid, by=kernel.IN_ORDER)
