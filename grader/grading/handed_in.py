@@ -7,7 +7,7 @@ checks or sandboxes, and runs nothing. How it keeps a hostile submission harmles
   what is checked is the open descriptor, so nothing can be exchanged between the check and the read.
 * Every read has a cap, so neither a growing file nor a zip bomb costs more than the cap.
 * An archive is never extracted: members are read by name, and no name from an archive becomes a path.
-* Source that a reader and Python would read differently is refused (PEP 263 cookies; CVE-2021-42574, "Trojan Source").
+* Source that a reader and Python would read differently is refused: see `plain_source`.
 * Nothing is written before everything was accepted.
 """
 
@@ -19,11 +19,9 @@ import io
 import os
 import re
 import stat
-import tokenize
 import unicodedata
 import zipfile
 import zlib
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, lookup
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,12 +30,12 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from grader.errors import GraderError, KitError, SubmissionError
+from grader.grading.names import joined, listed, printable, shown_name
+from grader.grading.plain_source import require_plain_source
 
 _MAX_ENTRIES = 1_000  # an exercise has tens of files; a virtual environment, handed in by mistake, has thousands
 _MAX_ZIP_READ = 1 << 20  # bytes; the directory of 1,000 members with long names takes a third of it
 _CHUNK = 1 << 16  # bytes
-_NAMES_SHOWN = 20
-_CHARACTERS_SHOWN = 120  # of one name; a zip member's can have 65,535
 
 # O_NONBLOCK: a named pipe without a writer opens at once. O_NOCTTY: a terminal does not become ours.
 _READ_ONCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -64,9 +62,6 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bzip2 and LZMA exp
 _ENCRYPTED = 0x1  # bit 0 of the general purpose flags, APPNOTE.TXT 4.4.4
 # What zipfile raises on damaged archives: its documentation names the first, the others were met by damaging archives.
 _BROKEN_ZIP = (zipfile.BadZipFile, RuntimeError, ValueError, EOFError, zlib.error)
-
-_NEWLINE = re.compile(r"\r\n?|\n")  # what ends a line for Python; `str.splitlines` knows more
-_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 _MAC_METADATA = "__MACOSX"  # beside the real folder in every zip that the macOS Finder makes
 
@@ -126,7 +121,7 @@ def collect(source: Path, wanted: Sequence[str], into: Path, *, file_kb: int) ->
     for name in wanted:
         if name in ("", ".", "..") or "/" in name or not name.isprintable():
             raise GraderError(f"{name!r} was asked for, and is not a plain file name. Correct the exercise's list.")
-    place, limit = _printable(str(source)), file_kb * 1024
+    place, limit = printable(str(source)), file_kb * 1024
     with _opened(source, place) as fd:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             found = _in_folder(fd, place, wanted, limit)
@@ -136,9 +131,9 @@ def collect(source: Path, wanted: Sequence[str], into: Path, *, file_kb: int) ->
             found = _alone(fd, place, wanted, limit)
     _demand_all(found, place, wanted)
     for text in found.files.values():
-        _demand_plain_source(text)
+        require_plain_source(text.place, text.data)
     _write(found.files, into)
-    return Submission(folder=into, ignored=_listed(found.others), digest=_digest(found.files))
+    return Submission(folder=into, ignored=listed(found.others), digest=_digest(found.files))
 
 
 # From a folder, or a file.
@@ -164,7 +159,7 @@ def _alone(fd: int, place: str, wanted: Sequence[str], limit: int) -> _HandedIn:
         raise SubmissionError(f"{place}: neither a folder, a .py file nor a .zip. Hand in one of these.")
     if len(wanted) != 1:
         raise SubmissionError(
-            f"{place}: one file, where {_and(wanted)} are wanted. Hand in the folder that holds them."
+            f"{place}: one file, where {joined(wanted)} are wanted. Hand in the folder that holds them."
         )
     return _HandedIn(files={wanted[0]: _read(fd, place, limit)}, others=(), paths=())
 
@@ -256,7 +251,7 @@ def _in_zip(fd: int, place: str, wanted: Sequence[str], limit: int) -> _HandedIn
                     files[name] = _read_member(archive, info, f"{place}:{'/'.join((*top, name))}", limit)
     except _BROKEN_ZIP as error:
         raise SubmissionError(
-            f"{place}: this zip is broken: {_shown(str(error))}. Make it again, and hand in the new one."
+            f"{place}: this zip is broken: {shown_name(str(error))}. Make it again, and hand in the new one."
         ) from error
     ignored = {_entry(path, top) for path in members if path not in {(*top, name) for name in files}} - {""}
     return _HandedIn(files=files, others=tuple(ignored), paths=(*("/".join(path) for path in members), *ignored))
@@ -269,7 +264,7 @@ def _members(archive: zipfile.ZipFile, place: str) -> dict[_Path, zipfile.ZipInf
         raise _too_many_entries(place)
     for info in archive.infolist():
         name = info.orig_filename  # `filename` ends at the first NUL
-        shown = f"{place}:{_shown(name)}"
+        shown = f"{place}:{shown_name(name)}"
         parts = re.split(r"[/\\]", name)
         if name.startswith(("/", "\\")) or _DRIVE.match(name) or ".." in parts:
             raise SubmissionError(f"{shown} leads out of the zip. Make it from inside the folder, without `..`.")
@@ -292,7 +287,7 @@ def _top(members: Iterable[_Path], place: str, wanted: Sequence[str]) -> _Path:
     if not holders or () in holders:
         return ()
     if len(holders) > 1:
-        folders = _and([_shown(holder[0]) for holder in sorted(holders)])
+        folders = joined([shown_name(holder[0]) for holder in sorted(holders)])
         raise SubmissionError(f"{place}: wanted files are in {folders}. Hand in a zip of one of these folders.")
     return holders.pop()
 
@@ -300,7 +295,7 @@ def _top(members: Iterable[_Path], place: str, wanted: Sequence[str]) -> _Path:
 def _demand_one_spelling(name: str, members: Iterable[_Path], top: _Path, place: str) -> None:
     alike = [path[-1] for path in members if path[:-1] == top and _folded(path[-1]) == _folded(name)]
     if len(alike) > 1:
-        names = _and([_shown(other) for other in sorted(alike)])
+        names = joined([shown_name(other) for other in sorted(alike)])
         raise SubmissionError(f"{place}: {names} are one name to some systems. Keep the one that is called {name}.")
 
 
@@ -342,9 +337,9 @@ def _demand_all(found: _HandedIn, place: str, wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in found.files]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        others = ", ".join(_listed(found.others)) or "nothing"
+        others = ", ".join(listed(found.others)) or "nothing"
         hints = " ".join(_hint(name, found.paths) for name in missing)
-        raise SubmissionError(f"{place}: {_and(missing)} {verb} missing; found instead: {others}. {hints}")
+        raise SubmissionError(f"{place}: {joined(missing)} {verb} missing; found instead: {others}. {hints}")
 
 
 def _hint(name: str, paths: Sequence[str]) -> str:
@@ -352,57 +347,11 @@ def _hint(name: str, paths: Sequence[str]) -> str:
     alike = {_folded(end): path for end, path in ends.items()}
     if (path := ends.get(name)) is not None:
         if path.endswith("/"):
-            return f"{_shown(path)} is a folder: hand in a file of that name."
-        return f"{_shown(path)} is at another depth: hand in the one folder that holds all that is wanted."
+            return f"{shown_name(path)} is a folder: hand in a file of that name."
+        return f"{shown_name(path)} is at another depth: hand in the one folder that holds all that is wanted."
     for close in difflib.get_close_matches(_folded(name), alike, n=1):
-        return f"Did you mean {_shown(alike[close])}? Its name must be exactly {name}."
+        return f"Did you mean {shown_name(alike[close])}? Its name must be exactly {name}."
     return f"The name must be exactly {name}."
-
-
-def _demand_plain_source(text: _Text) -> None:
-    """Refuses bytes that are not UTF-8 text, or that Python would read in another way than a person does."""
-    if _is_wide(text.data):
-        raise SubmissionError(f"{text.place} is UTF-16, or another wide encoding. Save as UTF-8 in your editor.")
-    data = text.data.removeprefix(BOM_UTF8)
-    if (at := data.find(b"\0")) >= 0:
-        line, _ = _line_and_column(data[:at].decode("latin-1"))
-        raise SubmissionError(f"{text.place}:{line}: a NUL byte, which no Python source has. Delete it.")
-    try:
-        source = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line, _ = _line_and_column(data[: error.start].decode("latin-1"))
-        found = f"the byte 0x{data[error.start]:02x}"
-        raise SubmissionError(f"{text.place}:{line}: {found} is not UTF-8. Save as UTF-8 in your editor.") from error
-    _demand_no_foreign_cookie(source, text.place)
-    if (hidden := _BIDI.search(source)) is not None:
-        line, column = _line_and_column(source[: hidden.start()])
-        named = f"U+{ord(hidden[0]):04X} ({unicodedata.name(hidden[0])})"
-        raise SubmissionError(
-            f"{text.place}:{line}:{column}: {named} makes code look like other code. Delete it; within a string, "
-            f"write \\u{ord(hidden[0]):04x}."
-        )
-
-
-def _demand_no_foreign_cookie(source: str, place: str) -> None:
-    # Python ends a line at a lone CR too, tokenize does not: without this, a cookie in line 2 would go unseen.
-    lines = _NEWLINE.sub("\n", source)
-    try:
-        encoding = lookup(tokenize.detect_encoding(io.BytesIO(lines.encode()).readline)[0]).name
-    except SyntaxError:
-        encoding = "one that Python does not know"
-    if encoding != "utf-8":
-        number = 1 if "coding" in lines.partition("\n")[0] else 2
-        raise SubmissionError(
-            f"{place}:{number}: the file declares its encoding: {encoding}. Delete that comment line."
-        )
-
-
-def _is_wide(data: bytes) -> bool:
-    """UTF-16 or UTF-32: by its byte order mark, or because every other byte of an ASCII text is then zero."""
-    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE, BOM_UTF32_BE)):
-        return True
-    zeros = max(data[::2].count(0), data[1::2].count(0))
-    return len(data) > 1 and zeros > len(data) // 4
 
 
 def _write(files: Mapping[str, _Text], into: Path) -> None:
@@ -437,32 +386,3 @@ def _too_large(place: str, limit: int) -> SubmissionError:
 
 def _too_many_entries(place: str) -> SubmissionError:
     return SubmissionError(f"{place}: more than {_MAX_ENTRIES:,} entries. Hand in a folder with the wanted files only.")
-
-
-def _line_and_column(before: str) -> tuple[int, int]:
-    """Where the text after `before` starts; both count from 1, columns in characters."""
-    lines = _NEWLINE.split(before)
-    return len(lines), len(lines[-1]) + 1
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _listed(names: Iterable[str]) -> tuple[str, ...]:
-    shown = sorted(_shown(name) for name in names)
-    rest = len(shown) - _NAMES_SHOWN
-    return (*shown[:_NAMES_SHOWN], f"and {rest} more") if rest > 0 else tuple(shown)
-
-
-def _shown(name: str) -> str:
-    text = _printable(name)
-    return text if len(text) <= _CHARACTERS_SHOWN else f"{text[: _CHARACTERS_SHOWN - 1]}…"
-
-
-def _printable(text: str) -> str:
-    """`text` as `repr` would show it, without quotes: one line, nothing that a terminal would obey."""
-    return "".join(
-        character if character.isprintable() and character != "\\" else character.encode("unicode_escape").decode()
-        for character in text
-    )
