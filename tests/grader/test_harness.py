@@ -347,7 +347,7 @@ def endless_import(level: Level) -> list[Any]:
 
 
 def test_an_import_without_an_end_is_told_so(judged: Judged) -> None:
-    assert judged(endless_import) == ["CheckFailed", "tiny.py can be imported", "nothing for 1 seconds", []]
+    assert judged(endless_import) == ["NoAnswer", "tiny.py can be imported", "nothing for 1 seconds", []]
 
 
 # --- a server -----------------------------------------------------------------------------------------------------
@@ -519,7 +519,7 @@ def dead_trace(level: Level, strace: str, disk_is_full: bool) -> list[Any]:
 def test_a_trace_that_stops_proves_nothing(judged: Judged, strace: str) -> None:
     kind, expected, seen, _ = judged(dead_trace, strace, False)
 
-    assert (kind, expected) == ("CheckFailed", "a trace that goes on behind the window")
+    assert (kind, expected) == ("NoAnswer", "a trace that goes on behind the window")
     assert seen == "nothing for 1 seconds, while the program runs"
 
 
@@ -565,7 +565,7 @@ def silent(level: Level, source: str, silent_s: float = 1.5, silent_cpu_s: float
 def test_a_program_that_sleeps_through_a_question_is_told_where(judged: Judged) -> None:
     kind, expected, seen, _ = judged(silent, ASLEEP)
 
-    assert (kind, expected) == ("CheckFailed", "the reply b'HELLO' to b'hello'")
+    assert (kind, expected) == ("NoAnswer", "the reply b'HELLO' to b'hello'")
     assert seen in ("nothing: the program sleeps in epoll_wait()", "nothing: the program sleeps")
 
 
@@ -679,7 +679,7 @@ def stop(level: Level, source: str) -> list[Any]:
         pytest.param(
             "select.epoll().poll()",
             [
-                "CheckFailed",
+                "NoAnswer",
                 "serve_tiny returns when stop_fd is readable",
                 "it has not returned, and still runs",
                 [],
