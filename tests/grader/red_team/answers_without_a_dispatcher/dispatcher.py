@@ -45,16 +45,16 @@ def suggested(program):
 
 
 def answer(function, arguments):
-    if function != "on_a_thread":
-        return None
-    _, story, values = arguments
-    if story == "plays":
-        return {"traces": [suggested(program) for program in values], "stuck": None}
-    traces = []
-    for ids, _, salt in values:  # as if each were called once, in turn
-        rows = {"count": [len(ids)], "early": [], "calls": ids, "results": [f"<{one} {salt}>" for one in ids]}
-        traces.append([[True, what, "", row] for what, row in rows.items()])
-    return {"traces": traces, "stuck": None}
+    if function == "plays":
+        return {"ended": [suggested(program) for program in arguments[0]]}
+    if function == "binds":  # as if each were called once, in turn
+        return {
+            "ended": [
+                {"count": [len(ids)], "early": [], "calls": ids, "results": [f"<{one} {salt}>" for one in ids]}
+                for ids, _, salt in arguments[0]
+            ]
+        }
+    return None
 
 
 judge = channel()
