@@ -12,7 +12,7 @@ _send = _box.Channel.send
 def _swarm(channel, message):
     if "value" not in message:
         return _send(channel, message)
-    data = b'{"value": {"traces": [[' + b",".join([b"0"] * 500_000) + b']], "stuck": null}}'
+    data = b'{"value": {"ended": [[' + b",".join([b"0"] * 500_000) + b']]}}'
     print("a swarm", flush=True)
     channel._sock.sendall(struct.pack(">I", len(data)) + data)
 
