@@ -22,7 +22,7 @@ from typing import Any
 
 from grader.box.staging import staging_folder
 from grader.course.load import load_course
-from grader.doctor.examine import machine
+from grader.doctor.machine import machine
 from grader.grading.one import _job, _stage, grade
 from grader.grading.order import Order
 from grader.grading.slot import Slots, Tools, _surroundings

@@ -3,8 +3,6 @@ grading asks this before a submission runs, and `grade doctor` asks the same. Kn
 meanwhile; knows nothing of what is tried.
 """
 
-import os
-
 from grader.box.box import Box, Lost
 from grader.box.canary import host_canary
 from grader.box.channel import BoxEnded
@@ -15,7 +13,7 @@ from grader.errors import GraderError
 
 _START_S = 60.0  # a box that has not proven itself by then is the machine's fault
 # Of the box that tries a level before any exercise is known. Each box proves its own again, but this number.
-_TRIAL = Limits(memory_mb=512, processes=16, tmp_mb=4, open_files=256)
+TRIAL = Limits(memory_mb=512, processes=16, tmp_mb=4, open_files=256)
 
 
 def prove(level: Level) -> None:
@@ -36,7 +34,7 @@ def prove(level: Level) -> None:
 
 
 def _missing(level: Level) -> dict[str, str] | Lost:
-    with Box(level, _TRIAL, tracer=[]) as box:
+    with Box(level, TRIAL, tracer=[]) as box:
         try:
             return box.prove(_START_S, thorough=True)
         except (BoxEnded, TimeoutError) as error:
@@ -50,7 +48,6 @@ def why_not(level: type[Level], *, bwrap: str | None) -> str:
     """Why a grading on this machine could not have this level; empty when it could. Changes this process for
     good: call it in a child.
     """
-    os.umask(0o022)  # as of a slot
     try:
         with (
             host_canary() as canary,

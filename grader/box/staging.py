@@ -49,6 +49,8 @@ def lay_out(staging: Path, *, uid: int | None) -> None:
     """
     shutil.copyfile(Path(inside.__file__), staging / "inside.py")
     (staging / CANARY).write_text("a file of the host\n")
+    for name in ("inside.py", CANARY):
+        (staging / name).chmod(0o644)
     traces = staging / TRACES
     traces.mkdir(exist_ok=True)  # a judge that was refused a better level has been here
     if uid is None:

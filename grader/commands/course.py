@@ -32,14 +32,16 @@ course_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="As JSON, on standard output.")
 def doctor(as_json: bool) -> NoReturn:
     """What this machine can isolate and measure, and the line that mends the rest."""
-    from grader.doctor import examine as examination
+    from grader.doctor.examine import examine
+    from grader.doctor.finding import to_json
+    from grader.doctor.screen import show
 
-    findings = examination.examine(path=search_path())
+    findings = examine(path=search_path())
     if as_json:
-        click.echo(examination.to_json(findings))
+        click.echo(to_json(findings))
     else:
         with make_console() as console:
-            examination.show(console, findings)
+            show(console, findings)
     sys.exit(PASSED if all(finding.ok for finding in findings) else SOMETHING_FAILED)
 
 

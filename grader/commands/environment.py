@@ -41,7 +41,7 @@ def find_tools() -> "Tools":
 
 def this_machine() -> "Machine":
     """What a report says of it."""
-    from grader.doctor.examine import machine
+    from grader.doctor.machine import machine
 
     return machine(path=search_path())
 

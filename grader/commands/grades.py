@@ -54,7 +54,9 @@ def verify_parity(
     With --against: what differs, what it means, and the command that repeats that grading here. The exit code is 0
     when the scores can be compared, 1 when not.
     """
-    from grader.doctor import examine as doctor
+    from grader.doctor.examine import examine
+    from grader.doctor.finding import isolation_possible
+    from grader.doctor.machine import machine
     from grader.report import compare as parity
     from grader.report.folder import read_report
     from grader.report.model import Isolation
@@ -70,8 +72,8 @@ def verify_parity(
     path = search_path()
     block = parity.Block(
         kit_version=kit_version(),
-        isolation=Isolation.BOXED if doctor.isolation_possible(doctor.examine(path=path)) else Isolation.BARE,
-        machine=doctor.machine(path=path),
+        isolation=Isolation.BOXED if isolation_possible(examine(path=path)) else Isolation.BARE,
+        machine=machine(path=path),
         cores=len(os.sched_getaffinity(0)),
         exercises=parity.checks_of(chosen),
     )

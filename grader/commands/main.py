@@ -104,7 +104,7 @@ def _drop_output() -> None:
 def main() -> NoReturn:
     """The command `grade`."""
     if sys.platform != "linux":
-        from grader.doctor.examine import NOT_LINUX
+        from grader.doctor.finding import NOT_LINUX
 
         click.echo(NOT_LINUX, err=True)
         sys.exit(NO_VERDICT)

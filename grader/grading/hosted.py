@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from grader.box.scratch import held_folder
 from grader.course.load import Course, Exercise
-from grader.doctor.examine import machine
+from grader.doctor.machine import machine
 from grader.errors import SubmissionError
 from grader.grading.one import grade_quietly
 from grader.grading.order import Order

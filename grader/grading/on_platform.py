@@ -27,7 +27,7 @@ from pathlib import Path
 import click
 
 from grader.course.load import Course, Exercise, load_course
-from grader.doctor.examine import machine
+from grader.doctor.machine import machine
 from grader.errors import CourseError, GraderError, KitError, SubmissionError
 from grader.grading.one import Start, grade
 from grader.grading.order import Order

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from grader.course.load import load_course
-from grader.doctor.examine import _DOCKER_OPTIONS
+from grader.doctor.finding import DOCKER_OPTIONS
 from grader.publish import folder
 from gradings import TINY
 
@@ -61,7 +61,7 @@ def test_the_pythons_are_those_that_are_supported() -> None:
 
 
 def test_containers_are_given_what_doctor_says() -> None:
-    assert _read(WORKFLOW)["jobs"]["debian"]["env"]["FLAGS"].split() == _DOCKER_OPTIONS.split()
+    assert _read(WORKFLOW)["jobs"]["debian"]["env"]["FLAGS"].split() == DOCKER_OPTIONS.split()
 
 
 def test_a_namespace_is_allowed_before_anything_is_graded() -> None:

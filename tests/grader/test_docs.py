@@ -24,7 +24,7 @@ from grader.checks.submission import Submission
 from grader.checks.windows import Calls
 from grader.commands import main as cli
 from grader.course.load import Course, load_course
-from grader.doctor import examine as doctor
+from grader.doctor.finding import NOT_LINUX
 from grader.measure import strace
 from grader.measure.clients import Client, Crowd
 from grader.report.model import Isolation, Outcome, json_schema_text
@@ -174,7 +174,7 @@ def test_the_table_of_floors_is_current() -> None:
 
 
 def test_the_container_command_is_the_one_that_the_kit_prints() -> None:
-    assert doctor.NOT_LINUX.splitlines()[-1] in (ROOT / "README.md").read_text()
+    assert NOT_LINUX.splitlines()[-1] in (ROOT / "README.md").read_text()
 
 
 # --- the report ---------------------------------------------------------------------------------------------------

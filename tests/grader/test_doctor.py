@@ -26,16 +26,22 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from grader.box import seccomp as call_filter
-from grader.doctor import examine as doctor
-from grader.doctor.examine import Finding
+from grader.box.levels import LEVELS
+from grader.doctor import isolating, measuring
+from grader.doctor.examine import examine, in_a_child
+from grader.doctor.finding import NOT_LINUX, Finding, isolation_possible, to_json
+from grader.doctor.machine import find_program, machine
+from grader.doctor.screen import show
 
-ROOT = Path(doctor.__file__).parents[2]
+ROOT = Path(isolating.__file__).parents[2]
 REFUSING = Path(__file__).with_name("refusing.py")
 AS_ROOT = os.geteuid() == 0
 NOBODY = 65_534
-DOCKER = doctor.probe_landlock(-errno.EPERM, -errno.EPERM).cure
-CONTAINER_FOR_OTHERS = doctor.probe_system("darwin").cure
-EXAMINE = "from grader.doctor import examine as doctor; print(doctor.to_json(doctor.examine()))"
+DOCKER = isolating.probe_landlock(-errno.EPERM, -errno.EPERM).cure
+CONTAINER_FOR_OTHERS = isolating.probe_system("darwin").cure
+EXAMINE = (
+    "from grader.doctor.examine import examine; from grader.doctor.finding import to_json; print(to_json(examine()))"
+)
 
 needs_libseccomp = pytest.mark.skipif(
     call_filter.libseccomp() is None, reason="the refusing machine is built with libseccomp"
@@ -45,7 +51,7 @@ needs_libseccomp = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def here() -> tuple[Finding, ...]:
     """This machine."""
-    return doctor.examine()
+    return examine()
 
 
 @pytest.fixture
@@ -127,7 +133,7 @@ def test_costs_are_told_in_words_not_in_points(here: tuple[Finding, ...]) -> Non
 
 
 def test_only_processors_cgroups_and_the_filters_age_do_not_matter_for_grading(here: tuple[Finding, ...]) -> None:
-    assert {f.name for f in here if f.costs.startswith("information: ")} == {"processors", "cgroup", "filter"}
+    assert {f.name for f in here if f.is_note} == {"processors", "cgroup", "filter"}
 
 
 def test_the_findings_agree_with_what_the_system_says_itself(here: tuple[Finding, ...]) -> None:
@@ -143,17 +149,46 @@ def test_the_findings_agree_with_what_the_system_says_itself(here: tuple[Finding
 
 def test_isolation_is_possible_when_all_that_a_box_is_made_of_is_there(here: tuple[Finding, ...]) -> None:
     parts = {"system", "kernel", "python", "private network", "bubblewrap", "libseccomp", "landlock"}
-    parts |= {"temporary folder"}
+    parts |= {"temporary folder", "boxed"}
     whole = tuple(dataclasses.replace(finding, ok=True, cure="") for finding in here)
 
-    assert doctor.isolation_possible(whole)
+    assert isolation_possible(whole)
     for finding in whole:
         without = [dataclasses.replace(f, ok=False, cure="mend it") if f is finding else f for f in whole]
-        assert doctor.isolation_possible(without) == (finding.name not in parts)
+        assert isolation_possible(without) == (finding.name not in parts)
+
+
+def test_each_level_is_tried_whole(here: tuple[Finding, ...]) -> None:
+    assert {level.name for level in LEVELS} <= set(by_name(here))
+    assert by_name(here)["bare"].ok
+
+
+def test_what_a_grading_is_refused_is_seen_though_each_part_is_there(
+    here: tuple[Finding, ...], open_folder: Path
+) -> None:
+    if not isolation_possible(here):
+        pytest.skip("no boxes here")
+    # Its options are read from a descriptor in a grading, and so by who tries the whole.
+    script = 'case "$*" in *--args*) echo "bwrap: no descriptors today" >&2; exit 1;; esac\nexec bwrap "$@"'
+    Path(program(open_folder, f"PATH=/usr/bin:/bin\n{script}")).rename(open_folder / "bwrap")
+
+    found = by_name(examine(path=str(open_folder)))
+
+    assert found["bubblewrap"].ok
+    assert (found["boxed"].ok, found["boxed"].seen) == (False, "a box cannot be started (bwrap: no descriptors today)")
+    assert not isolation_possible(tuple(found.values()))
+    assert "Programs can be boxed: no, for want of: boxed\n" in shown(tuple(found.values()))
+
+
+@pytest.mark.parametrize("umask", ["027", "077"])
+def test_the_umask_changes_nothing(here: tuple[Finding, ...], umask: str) -> None:
+    found = examined("sh", "-c", f'umask {umask} && exec "$@"', "sh")
+
+    assert {name: finding.ok for name, finding in found.items()} == {finding.name: finding.ok for finding in here}
 
 
 def test_a_probe_that_was_not_made_proves_nothing() -> None:
-    assert not doctor.isolation_possible(())
+    assert not isolation_possible(())
 
 
 def test_examining_leaves_this_process_as_it_was() -> None:
@@ -164,28 +199,28 @@ def test_examining_leaves_this_process_as_it_was() -> None:
         return [os.getuid(), os.getgroups(), fds, children, *links]
 
     before = state()
-    doctor.examine()
+    examine()
 
     assert state() == before
 
 
 def test_the_machine_of_a_report_is_this_one() -> None:
-    machine = doctor.machine()
+    here = machine()
 
-    assert machine.kernel == os.uname().release
-    assert machine.python == platform.python_version()
-    assert machine.nofile == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    for name, version in (("strace", machine.strace), ("bwrap", machine.bwrap)):
-        path = doctor.find_program(name)
+    assert here.kernel == os.uname().release
+    assert here.python == platform.python_version()
+    assert here.nofile == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for name, version in (("strace", here.strace), ("bwrap", here.bwrap)):
+        path = find_program(name)
         assert (version is None) == (path is None)
         if path is not None and version is not None:
             assert version in subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
 
 
 def test_a_machine_without_the_programs_has_no_versions_of_them(tmp_path: Path) -> None:
-    machine = doctor.machine(path=str(tmp_path))
+    other = machine(path=str(tmp_path))
 
-    assert (machine.strace, machine.bwrap) == (None, None)
+    assert (other.strace, other.bwrap) == (None, None)
 
 
 def test_a_program_that_cannot_tell_its_version_has_none(tmp_path: Path) -> None:
@@ -193,16 +228,16 @@ def test_a_program_that_cannot_tell_its_version_has_none(tmp_path: Path) -> None
     (tmp_path / "bwrap").write_text("not a program")
     (tmp_path / "bwrap").chmod(0o755)
 
-    machine = doctor.machine(path=str(tmp_path))
+    other = machine(path=str(tmp_path))
 
-    assert (machine.strace, machine.bwrap) == (None, None)
+    assert (other.strace, other.bwrap) == (None, None)
 
 
 def test_json_holds_every_finding_and_whether_a_box_is_possible(here: tuple[Finding, ...]) -> None:
-    value = json.loads(doctor.to_json(here))
+    value = json.loads(to_json(here))
 
     assert [Finding(**row) for row in value["findings"]] == list(here)
-    assert value["isolation_possible"] == doctor.isolation_possible(here)
+    assert value["isolation_possible"] == isolation_possible(here)
     assert value["schema"] == "tracegrade/doctor/1"
 
 
@@ -222,7 +257,7 @@ def test_under_a_containers_filter_the_findings_say_so_and_name_the_cure(here: t
             assert finding.cure.startswith("docker run "), finding
             assert "--security-opt=seccomp=unconfined" in finding.cure
             assert "--cap-add=SYS_ADMIN" in finding.cure
-    assert not doctor.isolation_possible(tuple(found.values()))
+    assert not isolation_possible(tuple(found.values()))
     for name in ("landlock", "libseccomp", "psutil", "python", "kernel"):
         assert found[name].ok == by_name(here)[name].ok
 
@@ -335,7 +370,7 @@ def test_few_descriptors_are_seen_with_what_they_cost() -> None:
 
 
 def test_a_doctor_that_is_traced_itself_cannot_trace(here: tuple[Finding, ...]) -> None:
-    strace = doctor.find_program("strace")
+    strace = find_program("strace")
     if strace is None or not by_name(here)["strace"].ok:
         pytest.skip("nothing can be traced here")
 
@@ -351,17 +386,17 @@ def test_one_processor_is_only_worth_a_note() -> None:
 
     def probe() -> Finding:
         os.sched_setaffinity(0, one)
-        return doctor.probe_processors(len(os.sched_getaffinity(0)))
+        return measuring.probe_processors(len(os.sched_getaffinity(0)))
 
-    finding = doctor.in_a_child("processors", probe)
+    finding = in_a_child("processors", probe)
 
     assert (finding.ok, finding.seen) == (False, "1")
-    assert finding.costs.startswith("information: ")
+    assert finding.is_note
 
 
 @pytest.mark.usefixtures("free_root")
 def test_without_proc_no_childs_descriptors_are_seen() -> None:
-    code = "from grader.doctor import examine as doctor; print(doctor.to_json([doctor.probe_psutil()]))"
+    code = "from grader.doctor import finding, measuring; print(finding.to_json([measuring.probe_psutil()]))"
 
     finding = examined("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh", code=code)["psutil"]
 
@@ -376,15 +411,15 @@ def test_a_system_that_is_not_linux_is_told_the_container_to_use() -> None:
         "import sys, psutil, tempfile, rich.console, rich.text\n"
         "import grader.report.model, grader.measure.vitals, grader.measure.strace\n"
         "sys.platform = 'darwin'\n"
-        "sys.modules['grader.box.kernel'] = sys.modules['grader.box.wall'] = None\n" + EXAMINE
+        "sys.modules['grader.box.kernel'] = sys.modules['grader.box.levels'] = None\n" + EXAMINE
     )
     found = examined(code=code)
 
     assert list(found) == ["system"]
     assert (found["system"].ok, found["system"].seen) == (False, "darwin")
     assert found["system"].costs == "Nothing can be graded."
-    assert found["system"].cure in doctor.NOT_LINUX
-    assert "python:3.12-bookworm" in doctor.NOT_LINUX
+    assert found["system"].cure in NOT_LINUX
+    assert "python:3.12-bookworm" in NOT_LINUX
 
 
 # --- a probe in a process of its own ------------------------------------------------------------------------------
@@ -395,7 +430,7 @@ def test_a_probe_that_is_killed_is_a_finding() -> None:
         os.kill(os.getpid(), signal.SIGSYS)  # as a filter that kills does
         raise AssertionError("still alive")
 
-    finding = doctor.in_a_child("io_uring", probe)
+    finding = in_a_child("io_uring", probe)
 
     assert (finding.ok, finding.seen) == (False, "the probe was ended by SIGSYS")
     assert finding.costs == "Checks that need the kernel's io_uring are unmeasured."
@@ -405,7 +440,7 @@ def test_a_probe_that_ends_without_an_answer_is_a_finding() -> None:
     def probe() -> Finding:
         os._exit(7)
 
-    finding = doctor.in_a_child("kernel", probe)
+    finding = in_a_child("kernel", probe)
 
     assert (finding.ok, finding.seen) == (False, "the probe was ended with exit status 7")
 
@@ -421,7 +456,7 @@ def test_a_probe_that_hangs_is_a_finding_and_nothing_of_it_is_left(tmp_path: Pat
 
     reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        finding = doctor.in_a_child("strace", probe, deadline_s=0.5)
+        finding = in_a_child("strace", probe, deadline_s=0.5)
         end = os.read(reading, 1)
     finally:
         os.close(reading)
@@ -434,7 +469,7 @@ def test_a_probe_that_raises_says_what() -> None:
     def probe() -> Finding:
         raise FileNotFoundError("no usable temporary folder")
 
-    finding = doctor.in_a_child("free space", probe)
+    finding = in_a_child("free space", probe)
 
     assert (finding.ok, finding.seen) == (
         False,
@@ -450,9 +485,9 @@ def test_where_no_process_can_be_started_that_is_the_finding() -> None:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-        return doctor.in_a_child("system", lambda: doctor.probe_system("linux"))
+        return in_a_child("system", lambda: isolating.probe_system("linux"))
 
-    finding = doctor.in_a_child("system", probe)
+    finding = in_a_child("system", probe)
 
     assert not finding.ok
     assert finding.seen == f"no process can be started: {os.strerror(errno.EAGAIN)}"
@@ -467,21 +502,21 @@ def test_where_no_process_can_be_started_that_is_the_finding() -> None:
     [("6.18.44", True), ("5.13.0-generic", True), ("5.10.0-30-amd64", False), ("4.4.0-Microsoft", False)],
 )
 def test_a_kernel_is_old_when_it_has_no_landlock(release: str, ok: bool) -> None:
-    finding = doctor.probe_kernel(release)
+    finding = isolating.probe_kernel(release)
 
     assert (finding.ok, finding.seen) == (ok, release)
     assert ok or "5.13" in finding.cure
 
 
 def test_an_old_python_is_refused() -> None:
-    finding = doctor.probe_python((3, 10), Path(sys.executable))
+    finding = isolating.probe_python((3, 10), Path(sys.executable))
 
     assert not finding.ok
     assert "python3.11" in finding.cure
 
 
 def test_an_interpreter_that_is_gone_cannot_start_a_submission(tmp_path: Path) -> None:
-    finding = doctor.probe_python((3, 11), tmp_path / "python")
+    finding = isolating.probe_python((3, 11), tmp_path / "python")
 
     assert not finding.ok
     assert "does not start" in finding.seen
@@ -493,7 +528,7 @@ def test_an_interpreter_that_needs_its_environment_cannot_start_a_submission(tmp
     missing = "libpython3.11.so.1.0: cannot open shared object file"
     shim = program(tmp_path, f'test -n "$LD_LIBRARY_PATH" || {{ echo "{missing}"; exit 127; }}')
 
-    finding = doctor.probe_python((3, 11), Path(shim))
+    finding = isolating.probe_python((3, 11), Path(shim))
 
     assert not finding.ok
     assert missing in finding.seen
@@ -532,7 +567,7 @@ APPARMOR = "kernel.apparmor_restrict_unprivileged_userns"
 def test_a_refused_network_names_the_setting_that_refuses_it(
     other: Other, files: dict[str, str], reason: str, cure: str
 ) -> None:
-    finding = doctor.probe_network("unshare: Operation not permitted", other(files), as_root=False)
+    finding = isolating.probe_network("unshare: Operation not permitted", other(files), as_root=False)
 
     assert not finding.ok
     assert finding.seen.startswith("unshare: Operation not permitted")
@@ -543,7 +578,7 @@ def test_a_refused_network_names_the_setting_that_refuses_it(
 def test_a_container_is_told_that_its_host_holds_the_setting(other: Other) -> None:
     root = other(CONTAINER | {"proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"})
 
-    finding = doctor.probe_network("loopback in a network namespace: Permission denied", root, as_root=False)
+    finding = isolating.probe_network("loopback in a network namespace: Permission denied", root, as_root=False)
 
     assert "set on the container's host" in finding.seen
     assert finding.cure == f"sudo sysctl -w {APPARMOR}=0"
@@ -554,7 +589,7 @@ def test_settings_for_users_without_rights_do_not_hinder_roots_network(other: Ot
         {"proc/sys/user/max_user_namespaces": "0", "proc/self/status": "Seccomp:\t0\nCapEff:\t00000000a80425fb"}
     )
 
-    finding = doctor.probe_network("unshare: Operation not permitted", root, as_root=True)
+    finding = isolating.probe_network("unshare: Operation not permitted", root, as_root=True)
 
     assert "root lacks NET_ADMIN and SYS_ADMIN" in finding.seen
     assert finding.cure.startswith("docker run ")
@@ -564,34 +599,34 @@ def test_bubblewrap_meets_the_users_settings_even_when_root_grades(open_folder: 
     refused = program(open_folder, "echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1")
     root = other({"proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1"})
 
-    finding = doctor.probe_bwrap(refused, root)
+    finding = in_a_child("bubblewrap", lambda: isolating.probe_bwrap(refused, root))
 
     assert finding.seen == f"bwrap: setting up uid map: Permission denied ({APPARMOR} is 1)"
     assert finding.cure == f"sudo sysctl -w {APPARMOR}=0"
 
 
 def test_missing_programs_are_to_be_installed(tmp_path: Path) -> None:
-    found = by_name(doctor.examine(path=str(tmp_path)))
+    found = by_name(examine(path=str(tmp_path)))
 
     for name, package in (("bubblewrap", "bubblewrap"), ("strace", "strace")):
         assert (found[name].ok, found[name].seen) == (False, "not installed")
         assert found[name].cure == f"sudo apt-get install -y {package}"
     assert "unmeasured" in found["strace"].costs
     assert "boxed" in found["bubblewrap"].costs
-    assert not doctor.isolation_possible(tuple(found.values()))
+    assert not isolation_possible(tuple(found.values()))
 
 
 def test_a_bubblewrap_that_is_too_old_is_told_the_version_it_needs(open_folder: Path) -> None:
     old = program(open_folder, "echo 'bwrap: Unknown option --disable-userns' >&2; exit 1")
 
-    finding = doctor.probe_bwrap(old, Path("/"))
+    finding = in_a_child("bubblewrap", lambda: isolating.probe_bwrap(old, Path("/")))
 
     assert finding.seen == "bwrap: Unknown option --disable-userns"
     assert "0.8" in finding.cure
 
 
 def test_a_missing_libseccomp_is_to_be_installed() -> None:
-    finding = doctor.probe_libseccomp(None)
+    finding = isolating.probe_libseccomp(None)
 
     assert (finding.ok, finding.cure) == (False, "sudo apt-get install -y libseccomp2")
 
@@ -606,7 +641,7 @@ def test_a_missing_libseccomp_is_to_be_installed() -> None:
     ],
 )
 def test_a_kernel_without_landlock_says_what_to_change(answer: int, seen: str, cure: str) -> None:
-    finding = doctor.probe_landlock(answer, answer)
+    finding = isolating.probe_landlock(answer, answer)
 
     assert not finding.ok
     assert cure in finding.cure
@@ -622,7 +657,7 @@ def test_a_kernel_without_landlock_says_what_to_change(answer: int, seen: str, c
     ],
 )
 def test_landlocks_version_and_errata_are_told(errata: int, seen: str) -> None:
-    finding = doctor.probe_landlock(4, errata)
+    finding = isolating.probe_landlock(4, errata)
 
     assert (finding.ok, finding.seen) == (True, f"version 4 of the interface; mended errata: {seen}")
 
@@ -638,11 +673,11 @@ def test_landlocks_version_and_errata_are_told(errata: int, seen: str) -> None:
     ],
 )
 def test_the_filters_age_is_told_and_a_newer_kernel_is_noted(release: str, ok: bool) -> None:
-    finding = doctor.probe_filter_age(release)
+    finding = isolating.probe_filter_age(release)
 
     assert finding.ok is ok
     assert finding.seen.startswith("knows the calls of Linux up to 7.0 (rseq_slice_yield, 471)")
-    assert finding.costs.startswith("information: ")  # a box is as tight as on an older one
+    assert finding.is_note  # a box is as tight as on an older one
     assert ok or finding.seen.endswith(f"; this kernel is {release}")
 
 
@@ -666,7 +701,7 @@ PTRACE_REFUSED = "echo 'strace: ptrace(PTRACE_TRACEME, ...): Operation not permi
 def test_a_refused_ptrace_names_who_refuses_it(
     open_folder: Path, other: Other, files: dict[str, str], reason: str, cure: str
 ) -> None:
-    finding = doctor.probe_strace(program(open_folder, PTRACE_REFUSED), open_folder, other(files))
+    finding = measuring.probe_strace(program(open_folder, PTRACE_REFUSED), open_folder, other(files))
 
     assert not finding.ok
     assert reason in finding.seen
@@ -676,14 +711,14 @@ def test_a_refused_ptrace_names_who_refuses_it(
 def test_a_strace_that_is_too_old_is_told_the_version_it_needs(open_folder: Path) -> None:
     old = program(open_folder, "echo \"strace: unrecognized option '--seccomp-bpf'\" >&2; exit 1")
 
-    finding = doctor.probe_strace(old, open_folder, Path("/"))
+    finding = measuring.probe_strace(old, open_folder, Path("/"))
 
     assert "unrecognized option" in finding.seen
     assert "5.3" in finding.cure
 
 
 def test_an_empty_trace_is_not_taken_for_tracing(open_folder: Path, other: Other) -> None:
-    finding = doctor.probe_strace(program(open_folder, "exit 0"), open_folder, other(UNFILTERED))
+    finding = measuring.probe_strace(program(open_folder, "exit 0"), open_folder, other(UNFILTERED))
 
     assert not finding.ok
     assert "empty" in finding.seen
@@ -691,11 +726,11 @@ def test_an_empty_trace_is_not_taken_for_tracing(open_folder: Path, other: Other
 
 @pytest.mark.skipif(not AS_ROOT, reason="a folder of one's own is not closed to oneself")
 def test_a_trace_that_cannot_be_written_is_the_folders_fault(here: tuple[Finding, ...], tmp_path: Path) -> None:
-    strace = doctor.find_program("strace")
+    strace = find_program("strace")
     if strace is None or not by_name(here)["strace"].ok:
         pytest.skip("nothing can be traced here")
 
-    finding = doctor.probe_strace(strace, tmp_path, Path("/"))  # pytest's folders are closed to other users
+    finding = measuring.probe_strace(strace, tmp_path, Path("/"))  # pytest's folders are closed to other users
 
     assert "fopen" in finding.seen
     assert finding.cure == "export TMPDIR=/tmp"
@@ -725,7 +760,7 @@ def test_a_trace_that_cannot_be_written_is_the_folders_fault(here: tuple[Finding
 def test_a_refused_ring_names_who_refuses_it(
     other: Other, answer: int, files: dict[str, str], reason: str, cure: str
 ) -> None:
-    finding = doctor.probe_io_uring(answer, other(files))
+    finding = measuring.probe_io_uring(answer, other(files))
 
     assert not finding.ok
     assert reason in finding.seen
@@ -734,8 +769,8 @@ def test_a_refused_ring_names_who_refuses_it(
 
 @pytest.mark.parametrize(("limit", "ok"), [(10_300, True), (10_299, False), (1_024, False)])
 def test_the_largest_crowd_decides_how_many_descriptors_are_enough(other: Other, limit: int, ok: bool) -> None:
-    assert doctor.probe_open_files(limit, other({})).ok is ok
-    assert doctor.probe_open_files(limit, other(CONTAINER)).cure.startswith("" if ok else "docker run --ulimit ")
+    assert measuring.probe_open_files(limit, other({})).ok is ok
+    assert measuring.probe_open_files(limit, other(CONTAINER)).cure.startswith("" if ok else "docker run --ulimit ")
 
 
 @pytest.mark.parametrize(
@@ -747,13 +782,13 @@ def test_the_largest_crowd_decides_how_many_descriptors_are_enough(other: Other,
     ],
 )
 def test_a_short_backlog_is_mended_where_it_is_set(other: Other, somaxconn: str, private: bool, cure: str) -> None:
-    finding = doctor.probe_backlog(other({"proc/sys/net/core/somaxconn": somaxconn}), private=private)
+    finding = measuring.probe_backlog(other({"proc/sys/net/core/somaxconn": somaxconn}), private=private)
 
     assert (finding.ok, finding.cure) == (cure == "", cure)
 
 
 def test_a_backlog_that_nobody_tells_is_not_taken_for_long(other: Other) -> None:
-    assert doctor.probe_backlog(other({}), private=False).seen == "net.core.somaxconn is unknown"
+    assert measuring.probe_backlog(other({}), private=False).seen == "net.core.somaxconn is unknown"
 
 
 @pytest.mark.parametrize(
@@ -766,7 +801,7 @@ def test_a_backlog_that_nobody_tells_is_not_taken_for_long(other: Other) -> None
     ],
 )
 def test_there_must_be_a_port_for_every_connection(other: Other, words: str, ports: str, ok: bool) -> None:
-    finding = doctor.probe_ports(other({"proc/sys/net/ipv4/ip_local_port_range": words}), private=False)
+    finding = measuring.probe_ports(other({"proc/sys/net/ipv4/ip_local_port_range": words}), private=False)
 
     assert finding.ok is ok
     assert finding.seen.startswith(ports)
@@ -778,23 +813,23 @@ def test_a_closed_temporary_folder_is_no_place_for_roots_boxes(tmp_path: Path) -
     (closed / "inner").mkdir(parents=True)
     closed.chmod(0o700)
 
-    finding = doctor.probe_temporary_folder(closed / "inner", as_root=True)
+    finding = isolating.probe_temporary_folder(closed / "inner", as_root=True)
 
     assert not finding.ok
     assert finding.seen.endswith("is closed to the user that boxes run as")
     assert finding.cure == "export TMPDIR=/tmp"
-    assert doctor.probe_temporary_folder(closed / "inner", as_root=False).ok
+    assert isolating.probe_temporary_folder(closed / "inner", as_root=False).ok
 
 
 def test_a_temporary_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    finding = doctor.probe_temporary_folder(tmp_path / "absent", as_root=False)
+    finding = isolating.probe_temporary_folder(tmp_path / "absent", as_root=False)
 
     assert (finding.ok, finding.seen) == (False, f"{tmp_path / 'absent'} cannot be written to")
 
 
 @pytest.mark.parametrize(("free_mb", "ok"), [(256, True), (255, False)])
 def test_a_full_disk_is_seen_before_it_cuts_a_trace(tmp_path: Path, free_mb: int, ok: bool) -> None:
-    finding = doctor.probe_free_space(tmp_path, free_mb)
+    finding = measuring.probe_free_space(tmp_path, free_mb)
 
     assert finding.ok is ok
     assert str(tmp_path) in finding.seen
@@ -813,7 +848,7 @@ def test_a_full_disk_is_seen_before_it_cuts_a_trace(tmp_path: Path, free_mb: int
     ],
 )
 def test_both_versions_of_cgroups_are_recognised(other: Other, files: dict[str, str], seen: str) -> None:
-    finding = doctor.probe_cgroup(other(files))
+    finding = measuring.probe_cgroup(other(files))
 
     assert (finding.ok, finding.seen) == (True, f"version {seen}, writable")
 
@@ -829,16 +864,16 @@ def test_a_cgroup_of_somebody_else_is_not_writable(other: Other) -> None:
                     place.chmod(0o755)
             os.setgid(NOBODY)
             os.setuid(NOBODY)
-        return doctor.probe_cgroup(root)
+        return measuring.probe_cgroup(root)
 
-    assert doctor.in_a_child("cgroup", probe).seen == "version 2, not writable"
+    assert in_a_child("cgroup", probe).seen == "version 2, not writable"
 
 
 def test_no_cgroup_at_all_is_only_worth_a_note(other: Other) -> None:
-    finding = doctor.probe_cgroup(other({}))
+    finding = measuring.probe_cgroup(other({}))
 
     assert (finding.ok, finding.seen) == (False, "none in sight")
-    assert finding.costs.startswith("information: ")
+    assert finding.is_note
 
 
 # --- on a terminal ------------------------------------------------------------------------------------------------
@@ -846,14 +881,14 @@ def test_no_cgroup_at_all_is_only_worth_a_note(other: Other) -> None:
 
 def shown(findings: Sequence[Finding], width: int = 80) -> str:
     stream = StringIO()
-    doctor.show(Console(file=stream, width=width, color_system=None, markup=False, highlight=False), findings)
+    show(Console(file=stream, width=width, color_system=None, markup=False, highlight=False), findings)
     return stream.getvalue()
 
 
 def lacking(**changes: Any) -> tuple[Finding, ...]:
     """A machine where all is well but for one thing."""
     names = ("private network", "strace", "cgroup")
-    costs = {"cgroup": "information: it is only a note."}
+    costs = {"cgroup": "it is only a note."}
     whole = [Finding(name=n, ok=True, seen="there", costs=costs.get(n, "Much."), cure="") for n in names]
     return tuple(dataclasses.replace(f, ok=False, **changes) if f.name == changes["name"] else f for f in whole)
 
@@ -901,7 +936,7 @@ def test_whether_programs_can_be_boxed_is_said_at_the_end(here: tuple[Finding, .
 
 
 def test_a_machine_that_is_not_linux_measures_nothing() -> None:
-    text = shown([doctor.probe_system("darwin")])
+    text = shown([isolating.probe_system("darwin")])
 
     assert "LACKS  system  darwin" in text
     assert "Programs can be boxed: no, for want of: system\nEverything can be measured: no: system\n" in text

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from grader.course.load import load_course
-from grader.doctor.examine import machine
+from grader.doctor.machine import machine
 from grader.errors import GraderError
 from grader.grading.one import Start, grade
 from grader.grading.order import Order
