@@ -102,8 +102,10 @@ def _graded(job: Job, course: Course, exercise: Exercise) -> Graded | Ungraded:
 
         deadline = threading.Timer(job.deadline_s, slots.close)
         deadline.start()
-        report = grade(order, slots, ready, check)
-        deadline.cancel()
+        try:
+            report = grade(order, slots, ready, check)
+        finally:
+            deadline.cancel()  # it is a thread that this process would wait for
         if slots.closed:
             raise GraderError(
                 f"The grading had not ended after {job.deadline_s:g} s. Allow more time, or more processors."
