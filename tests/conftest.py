@@ -63,9 +63,9 @@ class ReferenceCheck(pytest.Item):
         if check is None:
             raise NotProven(f"the report of {report.exercise} does not hold the check {self.check}")
         if check.outcome is Outcome.UNMEASURED:
-            pytest.skip(check.message)
+            pytest.skip(check.reason)
         if check.outcome is not Outcome.PASSED:
-            raise NotProven(f"{check.outcome}, seed {report.seed}\n{check.message}")
+            raise NotProven(f"{check.outcome}, seed {report.seed}\n{check.message(report.language)}")
 
     def _selected(self) -> list[str]:
         """The checks of this exercise that are to run in this session."""

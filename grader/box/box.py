@@ -22,6 +22,7 @@ from grader.box.levels import Filters, Level
 from grader.box.limits import Limits
 from grader.box.wall import NO_REMOTE_DEBUG_X, base_interpreter
 from grader.errors import GraderError
+from grader.words.say import say
 
 _OUTPUT_BYTES = 64 * 1024
 TRACE_BYTES = 16 << 20  # four times the longest of a reference: a host's disk and the judge's memory have room for it
@@ -161,14 +162,14 @@ class Box:
         self._files.close()
         told = answer.get("probes")
         if self.pid == 0 or not isinstance(told, dict):
-            raise BoxEnded("the box did not introduce itself")
+            raise BoxEnded(say("the box did not introduce itself"))
         try:
             self._pidfd = os.pidfd_open(self.pid)
             if self._level.own_pids:
                 self.first_pid = _parent_pid(self.pid)
                 self._first_pidfd = os.pidfd_open(self.first_pid)
         except OSError as error:
-            raise BoxEnded("the program has ended") from error
+            raise BoxEnded(say("the program has ended")) from error
         return self._level.missing(told, self.channel.uid)
 
     def lend(self, fds: Sequence[int], open_files: int | None) -> None:
@@ -270,14 +271,16 @@ class Box:
             self._process.wait(2.0 if self.alive else _ENDING_S)
         code = self._process.poll()
         if code is None:
-            return "it still runs, but closed its channel"
+            return say("it still runs, but closed its channel")
         if code > 128 or code < 0:
             number = code - 128 if code > 0 else -code
             if self.traced and number == signal.SIGXFSZ:
-                return f"signal SIGXFSZ: a trace of its system calls has more than {TRACE_BYTES >> 20} MiB"
+                return say(
+                    "signal SIGXFSZ: a trace of its system calls has more than {most} MiB", most=TRACE_BYTES >> 20
+                )
             with contextlib.suppress(ValueError):
-                return f"signal {signal.Signals(number).name}"
-        return f"exit status {code}"
+                return say("signal {name}", name=signal.Signals(number).name)
+        return say("exit status {code}", code=code)
 
     def close(self) -> None:
         """Kill what is left, and wait until nothing is."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grader.box import inside
+from grader.words.say import say
 
 _TRANSCRIPT_BYTES = 1 << 20  # of what was said on the channel, where that is kept
 _SEND_S = 30.0  # for a program that does not read; a busy machine is slow, but not as slow
@@ -53,9 +54,9 @@ class Channel:
         try:
             self._socket.sendall(struct.pack(">I", len(data)) + data)
         except TimeoutError as error:
-            raise BoxEnded("the program does not read its channel") from error
+            raise BoxEnded(say("the program does not read its channel")) from error
         except OSError as error:
-            raise BoxEnded("the program has closed its channel") from error
+            raise BoxEnded(say("the program has closed its channel")) from error
 
     def lend(self, fds: Sequence[int]) -> None:
         """Descriptors for the program, which has been told to expect them.
@@ -79,18 +80,18 @@ class Channel:
         try:
             (size,) = struct.unpack(">I", self._exactly(4, deadline_s))
             if size > inside.MAX_FRAME_BYTES:
-                raise BoxEnded(f"a message of {size:,} bytes came out of the box")
+                raise BoxEnded(say("a message of {size:,} bytes came out of the box", size=size))
             data = self._exactly(size, deadline_s)
             self._take_down(b"box", data)
             message = json.loads(data, parse_constant=_no_constants, parse_float=_finite)
         except TimeoutError:
             raise
         except OSError as error:  # ECONNRESET: it ended before it had read everything
-            raise BoxEnded("the program has ended") from error
+            raise BoxEnded(say("the program has ended")) from error
         except (ValueError, RecursionError) as error:
-            raise BoxEnded("what came out of the box is not a message") from error
+            raise BoxEnded(say("what came out of the box is not a message")) from error
         if not isinstance(message, dict):
-            raise BoxEnded("what came out of the box is not a message")
+            raise BoxEnded(say("what came out of the box is not a message"))
         return message
 
     def _take_down(self, who: bytes, data: bytes) -> None:
@@ -106,11 +107,11 @@ class Channel:
             if not readable(self._socket.fileno(), self._life_pidfd, timeout_s=left_s):
                 raise TimeoutError
             if not readable(self._socket.fileno()):  # what is inside of a dead tracer or wall may hang for ever
-                raise BoxEnded("the program has ended")
+                raise BoxEnded(say("the program has ended"))
             self._socket.settimeout(0)
             data, ancillary, _flags, _address = self._socket.recvmsg(wanted - len(got), socket.CMSG_SPACE(12))
             if not data:
-                raise BoxEnded("the program has ended")
+                raise BoxEnded(say("the program has ended"))
             if self.pid == 0:  # struct ucred: pid, uid, gid, translated by the kernel to the judge's namespaces
                 for _level, kind, payload in ancillary:
                     if kind == socket.SCM_CREDENTIALS:

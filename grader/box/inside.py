@@ -17,7 +17,9 @@ Frames on the channel, both ways: four bytes of length, big endian, then JSON. T
     {"op": "go", value}                              {"paused": label}, sent before the judge's go; at each question:
     {"op": "answer", value}                          {"ask": question}, sent before the judge's answer
 
-A problem is {"kind": "forbidden" | "missing" | "raised", "text": one line, "trace": lines, "line": int}.
+A problem is {"kind": "forbidden" | "missing" | "raised", "text": one line, "trace": [[text, file, line], ...]}, and of
+an exception also {"exception": its class, "says": the first line of what it says, "errno": its number or null}; of what
+is forbidden {"library": its name, "reason": why}.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Message = dict[str, Any]
+    Row = tuple[str, str, int]  # text, file, line
 
 MAX_FRAME_BYTES = 1 << 20
 _PLAIN_GO = struct.pack(">I", 27) + b'{"op": "go", "value": null}'
@@ -100,12 +103,17 @@ class Channel:
         return bytes(got)
 
 
-def problem(kind: str, text: str, trace: Sequence[str] = (), line: int = 0) -> Message:
-    return {"kind": kind, "text": text[:2000], "trace": [row[:300] for row in trace][-12:], "line": line}
+def problem(kind: str, text: str, trace: Sequence[Row] = (), **raised: Any) -> Message:
+    rows = [(words[:300], file, line) for words, file, line in trace][-12:]
+    return {"kind": kind, "text": text[:2000], "trace": rows, **raised}
 
 
 class Forbidden(Exception):
-    """A policy of the exercise was broken. The message is written for the student."""
+    """A policy of the exercise was broken: which library it does without, and why, in words for the student."""
+
+    def __init__(self, library: str, reason: str) -> None:
+        super().__init__(f"{library} is not allowed here: {reason}")
+        self.library, self.reason = library, reason
 
 
 class ForbiddenImport(Forbidden, ImportError):
@@ -313,7 +321,7 @@ class _Poison:
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         for library, reason in self._reasons.items():
             if name == library or name.startswith(library + "."):
-                raise ForbiddenImport(f"{library} is not allowed here: {reason}")
+                raise ForbiddenImport(library, reason)
 
 
 def poison(reasons: Mapping[str, str]) -> None:
@@ -322,7 +330,7 @@ def poison(reasons: Mapping[str, str]) -> None:
         import selectors
 
         def refuse(*_args: object, **_kwargs: object) -> None:
-            raise Forbidden("selectors is not allowed here: " + reasons["selectors"])
+            raise Forbidden("selectors", reasons["selectors"])
 
         for name in [n for n in vars(selectors) if n.endswith("Selector")]:
             setattr(selectors, name, type(name, (), {"__init__": refuse}))
@@ -338,15 +346,25 @@ def explain(error: BaseException, folder: str) -> Message:
 
     kind = "forbidden" if isinstance(error, Forbidden) else "raised"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(folder)]
-    rows = [f"{os.path.basename(f.filename)}:{f.lineno} in {f.name}: {f.line}" for f in frames]
-    line = frames[-1].lineno or 0 if frames else 0
+    rows = [_row(f.filename, f.lineno or 0, f" in {f.name}: {f.line}") for f in frames]
     if isinstance(error, SyntaxError) and (file := error.filename or "").startswith(folder):
-        line = error.lineno or 0
-        rows.append(f"{os.path.basename(file)}:{line}: {(error.text or '').strip()}")
+        rows.append(_row(file, error.lineno or 0, f": {(error.text or '').strip()}"))
     # Only what stands before a syntax error is indented; what stands behind any error are its notes.
     words = traceback.format_exception_only(type(error), error)
     text = next((row for row in words if row[:1].strip()), words[-1])
-    return problem(kind, text.strip().partition("\n")[0], rows, line)
+    text = text.strip().partition("\n")[0]
+    says = text.partition(": ")[2][:2000]  # as Python writes it: the class, and what it says
+    if isinstance(error, Forbidden):
+        library, reason = (str(getattr(error, name, ""))[:2000] for name in ("library", "reason"))
+        return problem(kind, text, rows, library=library, reason=reason)
+    number = error.errno if isinstance(error, OSError) and type(error.errno) is int else None
+    return problem(kind, text, rows, exception=type(error).__name__, says=says, errno=number)
+
+
+def _row(path: str, line: int, words: str) -> Row:
+    """A line of the submission, in words and as file and line."""
+    file = os.path.basename(path)
+    return f"{file}:{line}{words}", file, line
 
 
 def load(order: Message) -> types.ModuleType | None:

@@ -15,9 +15,20 @@ from grader.checks.server import Server
 from grader.checks.shapes import Plain
 from grader.checks.submission import Submission
 from grader.checks.windows import Calls, Instructions
-from grader.failures import CheckFailed, Crashed, ForbiddenUse, NoAnswer, Omitted, Unmeasured
+from grader.failures import (
+    CheckFailed,
+    Crashed,
+    Evidence,
+    ForbiddenUse,
+    NoAnswer,
+    NotImported,
+    Omitted,
+    Raised,
+    Unmeasured,
+)
 from grader.measure.clients import Client, Crowd, shown
 from grader.measure.strace import CLONE_CALLS, Call
+from grader.words.say import say
 
 __all__ = [
     "CLONE_CALLS",
@@ -30,15 +41,18 @@ __all__ = [
     "Count",
     "Crashed",
     "Crowd",
+    "Evidence",
     "ForbiddenUse",
     "Growth",
     "Instructions",
     "Meeting",
     "NoAnswer",
+    "NotImported",
     "Omitted",
     "Pipe",
     "Plain",
     "Program",
+    "Raised",
     "Run",
     "Server",
     "Sizes",
@@ -52,6 +66,7 @@ __all__ = [
     "line_server",
     "quiet_for",
     "require",
+    "say",
     "shown",
     "unless_noise",
 ]

@@ -153,5 +153,5 @@ def _require_wall(box: Box) -> None:
 
 
 def _not_started(box: Box, error: Exception) -> GraderError:
-    words = " ".join(last_lines(box.output(), 2))
+    words = " ".join(row.text for row in last_lines(box.output(), 2))
     return GraderError(f"A box could not be started: {error}; {box.ended_by()}. {words}")

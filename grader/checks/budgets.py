@@ -10,6 +10,7 @@ from grader.course.load import Budget as BudgetRule
 from grader.errors import GraderError
 from grader.failures import CheckFailed
 from grader.report.model import Measurement
+from grader.words.say import say
 
 Sizes = Mapping[str, int]  # the numbers of `exercise.yaml` that a check is run with, or the hidden ones
 
@@ -84,17 +85,23 @@ class Budgets:
                 limit=rule.limit,
                 reference=rule.reference,
                 naive=rule.naive,
-                unit=rule.unit,
+                unit=rule.unit.in_(self.language),
             )
         )
 
     def _fail(self, rule: BudgetRule, best: Count, takes: Sequence[Count]) -> None:
-        least = f"{best.value:,.6g} {rule.unit}"
+        unit = rule.unit.in_(self.language)
+        least: str = say("{value:,.6g} {unit}", value=best.value, unit=unit)
         if len(takes) > 1:
-            least += f", the least of {len(takes)} takes"
+            least = say("{value}, the least of {takes} takes", value=least, takes=len(takes))
         raise CheckFailed(
-            expected=f"at most {rule.limit:g} {rule.unit}: {rule.formula.in_(self.language)} "
-            f"({rule.why.in_(self.language)})",
-            seen=f"{least}; the reference needs {rule.reference:g}",
+            expected=say(
+                "at most {limit:g} {unit}: {formula} ({why})",
+                limit=rule.limit,
+                unit=unit,
+                formula=rule.formula.in_(self.language),
+                why=rule.why.in_(self.language),
+            ),
+            seen=say("{least}; the reference needs {reference:g}", least=least, reference=rule.reference),
             evidence=best.evidence,
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from grader.checks.budgets import TAKES
-from grader.failures import CheckFailed
+from grader.failures import CheckFailed, Evidence
 
 _T = TypeVar("_T")
 
@@ -23,7 +23,7 @@ def require(
     *,
     expected: str,
     seen: object,
-    evidence: Iterable[str] = (),
+    evidence: Iterable[str | Evidence] = (),
     kind: type[CheckFailed] = CheckFailed,
 ) -> None:
     """The check goes on only if the condition holds.
@@ -40,7 +40,7 @@ def require(
     if not condition:
         found = seen() if callable(seen) else seen
         shown = found if isinstance(found, str) else repr(found)
-        raise kind(expected=expected, seen=shown, evidence=tuple(evidence))
+        raise kind(expected=expected, seen=shown, evidence=evidence)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from grader.course.load import Check, Exercise, Watch
 from grader.failures import ForbiddenUse
 from grader.measure.strace import Call, Window
 from grader.report.model import Outcome
+from grader.words.say import say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +57,17 @@ class Policies:
             late = breach.place == check.name and outcomes.get(breach.owner) is Outcome.PASSED
             if breach.owner == check.name or late:
                 call = next(kind for kind in breach.call.kinds if kind in breach.rule.calls)
-                too_many = f" although {breach.rule.most} were there already" if breach.rule.most else ""
+                seen = say("{call}, in a run of the check {check}", call=call, check=breach.place)
+                if breach.rule.most:
+                    seen = say(
+                        "{call} although {most} were there already, in a run of the check {check}",
+                        call=call,
+                        most=breach.rule.most,
+                        check=breach.place,
+                    )
                 raise ForbiddenUse(
-                    expected=f"{breach.rule.rule.in_(self.language)}, in every run",
-                    seen=f"{call}{too_many}, in a run of the check {breach.place}",
+                    expected=say("{rule}, in every run", rule=breach.rule.rule.in_(self.language)),
+                    seen=seen,
                     evidence=[breach.call.text],
                 )
 

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from grader.box.box import Box
 from grader.box.channel import BoxEnded
 from grader.checks.last_words import last_lines, problem
-from grader.failures import CheckFailed, Crashed
+from grader.failures import CheckFailed, Crashed, Evidence
 from grader.measure import vitals
+from grader.words.say import say
 
 _T = TypeVar("_T")
 
@@ -46,16 +47,16 @@ class Processes:
         except (BoxEnded, TimeoutError):
             return Crashed(
                 expected=self._goes_on,
-                seen=f"the program ended with {self._box.ended_by()}",
+                seen=say("the program ended with {how}", how=self._box.ended_by()),
                 evidence=last_lines(self._box.output()),
             )
         if "problem" in message:
-            return problem(message["problem"], f"{self._entry} raised", self._goes_on)
+            return problem(message["problem"], say("{entry} raised", entry=self._entry), self._goes_on)
         return self._unasked(message)
 
     def _unasked(self, message: Mapping[str, Any]) -> CheckFailed:
         """What a message means that nobody waits for."""
-        return Crashed(expected=self._goes_on, seen=f"the program says {', '.join(message)[:80]!r}")
+        return Crashed(expected=self._goes_on, seen=say("the program says {word!r}", word=", ".join(message)[:80]))
 
     # --- what they hold and use
 
@@ -188,7 +189,7 @@ class Processes:
             others = tuple(pid for pid in ours if pid == self.pid or pid != first)
         return tuple(sorted(others, key=lambda pid: pid != self.pid))
 
-    def printed(self) -> list[str]:
+    def printed(self) -> list[Evidence]:
         """The last lines that it has printed so far, as evidence."""
         return last_lines(self._box.output())
 
@@ -197,7 +198,7 @@ class Processes:
             return look(self.pid)
         except (vitals.Gone, ProcessLookupError) as gone:
             self.check_alive()
-            raise Crashed(expected=self._goes_on, seen=f"process {self.pid} has ended") from gone
+            raise Crashed(expected=self._goes_on, seen=say("process {pid} has ended", pid=self.pid)) from gone
 
 
 def _session(pid: int) -> int | None:

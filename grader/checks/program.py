@@ -19,6 +19,7 @@ from grader.measure import strace as tracer
 from grader.measure import vitals
 from grader.measure.clients import polled, wait_for
 from grader.measure.stepping import Steps, stepping
+from grader.words.say import say
 
 SILENT_S = 10.0  # nobody waits longer than this without any progress
 ASLEEP_S = 3.0  # nor than this for a program that sleeps through it: load keeps a program runnable, not asleep
@@ -93,21 +94,24 @@ class Program(Processes):
                 self._pulse, self._pulse_since_s = pulse, now_s
             elif now_s - self._pulse_since_s > ASLEEP_S:
                 place = vitals.waits_in(self.pid)
-                does = (
-                    "has stopped itself"
-                    if any(beat.stopped for beat in pulse)
-                    else f"sleeps{f' in {place}' if place else ''}"
-                )
-                raise NoAnswer(expected="an answer", seen=f"nothing: the program {does}")
+                if any(beat.stopped for beat in pulse):
+                    seen = say("nothing: the program has stopped itself")
+                elif place:
+                    seen = say("nothing: the program sleeps in {place}", place=place)
+                else:
+                    seen = say("nothing: the program sleeps")
+                raise NoAnswer(expected=say("an answer"), seen=seen)
         if computes or self._stepped:  # single steps take a hundred thousand times as long
             return
         used_s = self._cpu_s() - self._silent_from_cpu_s
         if used_s > SILENT_CPU_S:
             raise NoAnswer(
-                expected="an answer", seen=f"nothing, while the program used {used_s:.0f} s of processor time"
+                expected=say("an answer"),
+                seen=say("nothing, while the program used {seconds:.0f} s of processor time", seconds=used_s),
             )
         if silent_s > SILENT_S:
-            raise NoAnswer(expected="an answer", seen=f"nothing for {SILENT_S:.0f} seconds, while the program runs")
+            seen = say("nothing for {seconds:.0f} seconds, while the program runs", seconds=SILENT_S)
+            raise NoAnswer(expected=say("an answer"), seen=seen)
 
     def _has_stopped_itself(self, beat: vitals.Pulse) -> bool:
         return beat.stopped and not self._standstill and not self._stepped
@@ -220,8 +224,7 @@ class Program(Processes):
                 self.wait_until(lambda: trace.reaches(until_s))
         except CheckFailed as failure:
             _require_room(trace, failure)
-            expected = "a trace that goes on behind the window"
-            raise failure.retold(expected=expected) from failure
+            raise failure.retold(expected=say("a trace that goes on behind the window")) from failure
 
     @contextlib.contextmanager
     def stepped(self, *, limit: int, afterwards_s: float = _REST_S) -> Iterator[Instructions]:
@@ -252,8 +255,8 @@ class Program(Processes):
         self.check_alive()
         if steps.gave_birth or self._others() != others:
             raise ForbiddenUse(
-                expected="the thread that is counted does the work itself",
-                seen="a thread or process was made for it" if steps.gave_birth else "others worked meanwhile",
+                expected=say("the thread that is counted does the work itself"),
+                seen=say("a thread or process was made for it") if steps.gave_birth else say("others worked meanwhile"),
             )
 
     def _rest(self, quiet_s: float, steps: Steps | None = None) -> None:
@@ -306,4 +309,4 @@ def _require_room(trace: tracer.Trace, failure: CheckFailed) -> None:
         Unmeasured: there is none.
     """
     if shutil.disk_usage(trace.path.parent).free < _TRACE_ROOM_BYTES:
-        raise Unmeasured("The disk is full, so the trace stops before the end of the window.") from failure
+        raise Unmeasured(say("The disk is full, so the trace stops before the end of the window.")) from failure

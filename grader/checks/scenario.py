@@ -9,13 +9,14 @@ from typing import Any
 from grader.box.box import Box
 from grader.box.channel import BoxEnded
 from grader.checks import processes, program
-from grader.checks.last_words import last_lines, problem
+from grader.checks.last_words import frames, last_lines, problem
 from grader.checks.program import Program
 from grader.checks.shapes import fitting, fitting_question
 from grader.checks.windows import Calls
-from grader.failures import Crashed, NoAnswer
+from grader.failures import Crashed, Evidence, NoAnswer
 from grader.measure import strace as tracer
 from grader.measure.clients import wait_for
+from grader.words.say import say
 
 MAX_QUESTIONS = 100_000  # of one scenario: some ten times what the most talkative check of this course needs
 
@@ -25,8 +26,8 @@ class Stuck(NoAnswer):
     another, those of the scenario's own thread first. `so_far` is what the scenario has left in `room.so_far`.
     """
 
-    def __init__(self, *, expected: str, seen: str, evidence: Iterable[str] = (), so_far: Any = None) -> None:
-        super().__init__(expected=expected, seen=seen, evidence=tuple(evidence))
+    def __init__(self, *, expected: str, seen: str, evidence: Iterable[Evidence] = (), so_far: Any = None) -> None:
+        super().__init__(expected=expected, seen=seen, evidence=evidence)
         self.so_far = so_far
 
 
@@ -46,7 +47,7 @@ class Run(Program):
         since_s: float,
         cpu_s: float | None = None,
     ) -> None:
-        super().__init__(box, trace, entry="the scenario", goes_on="the scenario runs to its end")
+        super().__init__(box, trace, entry=say("the scenario"), goes_on=say("the scenario runs to its end"))
         self._scenario, self._stuck_after_cpu_s = scenario, cpu_s
         self._paused = False
         self._since_s = self._heard_s = since_s
@@ -67,8 +68,10 @@ class Run(Program):
         """
         message = self._to_the_next()
         if message.get("paused") != label:
-            seen = f"it pauses at {message['paused'][:80]!r}" if self._paused else self._unasked(message).seen
-            raise Crashed(expected=f"the scenario pauses at {label!r}", seen=seen)
+            seen = self._unasked(message).seen
+            if self._paused:
+                seen = say("it pauses at {label!r}", label=message["paused"][:80])
+            raise Crashed(expected=say("the scenario pauses at {label!r}", label=label), seen=seen)
 
     def has_ended(self) -> bool:
         """Whether the scenario has something to say: what it returns or raises, or a pause; or is gone."""
@@ -89,9 +92,8 @@ class Run(Program):
             self._box.send(message)
         except BoxEnded as error:
             self.check_alive()  # what it has said before it ended tells more
-            raise Crashed(
-                expected=self._goes_on, seen=f"{error}: {self._box.ended_by()}", evidence=last_lines(self._box.output())
-            ) from error
+            seen = say("{what}: {how}", what=error.args[0], how=self._box.ended_by())
+            raise Crashed(expected=self._goes_on, seen=seen, evidence=last_lines(self._box.output())) from error
 
     def result(self) -> Any:
         """What the scenario returns. Pauses on the way are passed.
@@ -111,17 +113,20 @@ class Run(Program):
         match value:
             case {"ended": ended}:
                 return ended
-            case {"stuck": [*rows], "busy": busy, "so_far": so_far} if all(isinstance(row, str) for row in rows):
+            case {"stuck": [*rows], "busy": busy, "so_far": so_far} if len(where := list(frames(rows))) == len(rows):
+                seen = say("it waits for what never comes")
+                if busy:
+                    seen = say(
+                        "it was still busy after {seconds:g} seconds of processor time: a loop that does not end",
+                        seconds=self._stuck_after_cpu_s,
+                    )
                 raise Stuck(
                     expected=self._goes_on,
-                    seen=f"it was still busy after {self._stuck_after_cpu_s:g} seconds of processor time: a loop that "
-                    "does not end"
-                    if busy
-                    else "it waits for what never comes",
-                    evidence=rows,
+                    seen=seen,
+                    evidence=where,
                     so_far=None if so_far is None else fitting(self._scenario, so_far),
                 )
-        raise Crashed(expected=self._goes_on, seen="the program garbled its last words")
+        raise Crashed(expected=self._goes_on, seen=say("the program garbled its last words"))
 
     def _to_the_next(self) -> Mapping[str, Any]:
         self.go()
@@ -133,7 +138,7 @@ class Run(Program):
             self._answer(message["ask"], self._answering)
         self._paused = isinstance(message.get("paused"), str)
         if "problem" in message:
-            raise problem(message["problem"], "it raised", self._goes_on)
+            raise problem(message["problem"], say("it raised"), self._goes_on)
         if not self._paused and "value" not in message:
             raise self._unasked(message)
         return message
@@ -141,7 +146,9 @@ class Run(Program):
     def _answer(self, question: Any, answering: Callable[[Any], Any]) -> None:
         self._asked += 1
         if self._asked > MAX_QUESTIONS:
-            raise Crashed(expected=self._goes_on, seen=f"the program asks more than {MAX_QUESTIONS:,} questions")
+            raise Crashed(
+                expected=self._goes_on, seen=say("the program asks more than {most:,} questions", most=MAX_QUESTIONS)
+            )
         fitting_question(answering, question)
         self._tell({"op": "answer", "value": answering(question)})
 

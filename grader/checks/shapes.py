@@ -28,6 +28,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from grader.errors import GraderError
 from grader.failures import Crashed
+from grader.words.say import say
 
 Plain = None | bool | int | float | str
 
@@ -48,7 +49,7 @@ class _Shape:
     def require(self, what: str, value: Any) -> None:
         seen = _too_much(value) or _out_of_bounds(value, _DEPTH) or self._misfit(value)
         if seen:
-            raise Crashed(expected=f"{what} of the form {self.text}", seen=seen)
+            raise Crashed(expected=say("{what} of the form {form}", what=what, form=self.text), seen=seen)
 
     def _misfit(self, value: Any) -> str:
         """The first part that does not fit, and where it stands; empty when all fits."""
@@ -64,7 +65,7 @@ class _Shape:
                 place += f"[{step!r}]"
             shown = repr(value)
             shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}..."
-            return f"{shown} at {place}" if place else shown
+            return say("{value} at {place}", value=shown, place=place) if place else shown
         return ""
 
 
@@ -75,13 +76,13 @@ def fitting(function: Callable[..., Any], value: Any) -> Any:
         Crashed: it is not.
         GraderError: the annotation cannot be read.
     """
-    _returned(function).require("an answer", value)
+    _returned(function).require(say("an answer"), value)
     return value
 
 
 def fitting_question(function: Callable[..., Any], value: Any) -> Any:
     """As `fitting`, of what a scenario asks: the annotation of the first parameter of who answers declares it."""
-    _asked(function).require("a question", value)
+    _asked(function).require(say("a question"), value)
     return value
 
 
@@ -142,14 +143,14 @@ def _out_of_bounds(value: Any, depth: int) -> str:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                return f"text that is no Unicode: {value[:_SHOWN_CHARS]!r}"
+                return say("text that is no Unicode: {value!r}", value=value[:_SHOWN_CHARS])
         case bool() | None | float():  # infinite ones have not come so far
             pass
         case int():
             if value not in _INTEGERS:
-                return "a number of more than 64 bits"
+                return say("a number of more than 64 bits")
         case _ if not depth:
-            return f"lists within lists, more than {_DEPTH} deep"
+            return say("lists within lists, more than {depth} deep", depth=_DEPTH)
         case list():
             return next(filter(None, (_out_of_bounds(part, depth - 1) for part in value)), "")
         case dict():

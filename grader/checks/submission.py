@@ -40,10 +40,12 @@ from grader.checks.server import Server
 from grader.checks.shipping import source_of, watched_source_of
 from grader.course.load import Exercise
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Crashed, ForbiddenUse, NoAnswer, Unmeasured
+from grader.failures import CheckFailed, Crashed, ForbiddenUse, NoAnswer, NotImported, Unmeasured
 from grader.measure import strace as tracer
 from grader.measure import vitals
 from grader.measure.clients import Address, Handler
+from grader.words.languages import ENGLISH
+from grader.words.say import say
 
 IMPORT_S = 20.0
 _BACKLOG = 4096
@@ -61,6 +63,7 @@ class Submission:
     untraceable: str  # why not, for the report
     rng: random.Random
     policies: Policies  # of all checks of this grading
+    language: str = ENGLISH  # of the reasons why a library is refused
     keep: Path | None  # where traces and logs are kept
     label: str  # the check's name
     on_box: Callable[[int], None] = lambda _pid: None
@@ -145,7 +148,7 @@ class Submission:
                     "strays": strays,
                 },
                 "serving",
-                f"{entry} serves",
+                say("{entry} serves", entry=entry),
             )
             server = Server(
                 box,
@@ -248,7 +251,7 @@ class Submission:
             box.send(order)
         except BoxEnded as error:
             raise Crashed(
-                expected="the scenario runs", seen=f"{error}: {box.ended_by()}", evidence=last_lines(box.output())
+                expected=say("the scenario runs"), seen=_ended(error, box), evidence=last_lines(box.output())
             ) from error
         return Run(box, trace, scenario=scenario, answering=answering, since_s=self.loading_s, cpu_s=cpu_s)
 
@@ -281,8 +284,8 @@ class Submission:
             except vitals.Hidden as hidden:
                 if not self.can_look:
                     raise
-                expected = "a program that can be looked at, as it could before it was loaded"
-                raise ForbiddenUse(expected=expected, seen="a process that hides what it holds") from hidden
+                expected = say("a program that can be looked at, as it could before it was loaded")
+                raise ForbiddenUse(expected=expected, seen=say("a process that hides what it holds")) from hidden
             except Exception:
                 self.lost = box.lost_to_kill()
                 raise
@@ -303,7 +306,7 @@ class Submission:
         with contextlib.suppress(vitals.Hidden):
             self.can_look = bool(vitals.open_fds(box.pid))
         module = Path(self.exercise.submit[0]).stem
-        modules = {name: text.in_("en") for name, text in self.exercise.forbidden.modules.items()}
+        modules = {name: text.in_(self.language) for name, text in self.exercise.forbidden.modules.items()}
         order = {
             "op": "load",
             "folder": self.level.folder,
@@ -312,7 +315,7 @@ class Submission:
             "poison": modules,
         }
         self.loading_s = tracer.now_s()
-        self._order(box, order, "loaded", f"{self.exercise.submit[0]} can be imported", IMPORT_S)
+        self._order(box, order, "loaded", say("{file} can be imported", file=self.exercise.submit[0]), IMPORT_S)
         return self.loading_s if _has_helpers(box) else tracer.now_s()
 
     def _order(self, box: Box, order: dict[str, Any], wanted: str, expected: str, timeout_s: float = 3600.0) -> Any:
@@ -322,17 +325,20 @@ class Submission:
             box.send({"folder": self.level.folder, "module": module, **order})
             answer = box.receive(timeout_s)
         except TimeoutError as error:
-            raise NoAnswer(expected=expected, seen=f"nothing for {timeout_s:.0f} seconds") from error
+            raise NoAnswer(
+                expected=expected, seen=say("nothing for {seconds:.0f} seconds", seconds=timeout_s)
+            ) from error
         except BoxEnded as error:
             raise Crashed(
                 expected=expected,
-                seen=f"{error}: {box.ended_by()}",
+                seen=_ended(error, box),
                 evidence=last_lines(box.output()),
             ) from error
         if wanted in answer:
             return answer[wanted]
-        what = "importing it raised" if wanted == "loaded" else "it raised"
-        raise problem(answer.get("problem"), what, expected)
+        if wanted == "loaded":
+            raise problem(answer.get("problem"), say("importing it raised"), expected, raised=NotImported)
+        raise problem(answer.get("problem"), say("it raised"), expected)
 
     def _keep(self, box: Box, trace: tracer.Trace | None) -> None:
         if self.keep is None:
@@ -345,6 +351,10 @@ class Submission:
                 kept.write(whole.read(_KEPT_BYTES))
                 if left := len(whole.read()):
                     kept.write(b"\n... and %d bytes more\n" % left)
+
+
+def _ended(error: BoxEnded, box: Box) -> str:
+    return say("{what}: {how}", what=error.args[0], how=box.ended_by())
 
 
 def _has_helpers(box: Box) -> bool:

@@ -68,7 +68,7 @@ def watched(scenario: Callable[..., Any], cpu_s: float) -> Callable[..., Any]:
     def run(student: ModuleType, judges_room: Any, *arguments: Any) -> dict[str, Any]:
         ended: list[Any] = []
         failures: list[BaseException] = []
-        last_words: list[str] = []
+        last_words: list[tuple[str, ...]] = []
         room = WatchedRoom(judges_room)
 
         def act() -> None:
@@ -78,7 +78,7 @@ def watched(scenario: Callable[..., Any], cpu_s: float) -> Callable[..., Any]:
                 failures.append(error)
 
         def note(error: threading.ExceptHookArgs) -> None:
-            last_words.append(f"a thread ended with {error.exc_type.__name__}: {error.exc_value}")
+            last_words.append((f"a thread ended with {error.exc_type.__name__}: {error.exc_value}",))
 
         threading.excepthook = note
         thread = threading.Thread(target=act, daemon=True)
@@ -116,8 +116,8 @@ def others_sleep() -> bool:
     return True
 
 
-def lines_of(student: ModuleType, first: threading.Thread) -> list[str]:
-    """Where each thread is in the submission, this one first."""
+def lines_of(student: ModuleType, first: threading.Thread) -> list[tuple[str, str, int]]:
+    """Where each thread is in the submission, this one first: in words, and as file and line."""
     import linecache  # here, for it takes a while, and most scenarios end
 
     rows = []
@@ -127,7 +127,7 @@ def lines_of(student: ModuleType, first: threading.Thread) -> list[str]:
         while frame is not None:
             file, line = frame.f_code.co_filename, frame.f_lineno
             if file == student.__file__:
-                where = f"{file.rpartition('/')[2]}:{line} in {frame.f_code.co_name}"
-                rows.append(f"{where}: {linecache.getline(file, line).strip()}")
+                name, code = file.rpartition("/")[2], linecache.getline(file, line).strip()
+                rows.append((f"{name}:{line} in {frame.f_code.co_name}: {code}", name, line))
             frame = frame.f_back
     return rows

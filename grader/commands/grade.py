@@ -205,7 +205,7 @@ class _Live:
         from grader.report import terminal
         from grader.report.model import scored
 
-        terminal.show_check(self._console, scored(check))
+        terminal.show_check(self._console, scored(check), self._order.language)
 
 
 def _exit_code(report: "Graded | Ungraded") -> int:

@@ -13,19 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
-    RootModel,
-    StringConstraints,
-    ValidationInfo,
-    model_validator,
 )
 
-from grader.course.yaml_file import Located, choices, decoded, read_bytes, seen
+from grader.course.text import Filled, LanguageCode, Text, places, shape
+from grader.course.yaml_file import Located, choices, decoded, read_bytes
 from grader.errors import CourseError, UsageError
 from grader.versions import digest_of
+from grader.words.languages import Language, language
 
 COURSE_FILE = "course.yaml"
 POINTS = 100  # of each exercise, so that a score reads as a percentage
@@ -33,59 +30,18 @@ POINTS = 100  # of each exercise, so that a score reads as a percentage
 # Values
 
 
-def _shape(pattern: str, rule: str) -> AfterValidator:
-    """Text of one shape only; `rule` is the shape in a person's words."""
-
-    def check(text: str) -> str:
-        if re.fullmatch(pattern, text, re.ASCII) is None:
-            raise ValueError(f"{text!r} is not {rule}; rename it")
-        return text
-
-    return AfterValidator(check)
-
-
-def _spoken(language: str, info: ValidationInfo) -> str:
-    languages = (info.context or {}).get("languages")
-    if languages is not None and language not in languages:
-        raise ValueError(f"{language!r} is not a language of the course; {choices(language, languages)}")
-    return language
-
-
-_Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 _Size = Annotated[int, Field(ge=0)]
-_Name = Annotated[str, _shape("[a-z][a-z0-9_]*", "a name in lower case (letters, digits and _)")]
-_Identifier = Annotated[str, _shape("[A-Za-z_][A-Za-z0-9_]*", "a Python identifier")]
-_Module = Annotated[str, _shape(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "the name of a module")]
-_PythonFile = Annotated[str, _shape(r"[A-Za-z_]\w*\.py", "the plain name of a Python file, such as server.py")]
-_FileName = Annotated[str, _shape(r"\w[\w.-]*", "the plain name of a file, without a folder")]
-_Slug = Annotated[str, _shape("ex[0-9]{2,3}_[a-z0-9_]+", "the name of an exercise, such as ex03_epoll")]
-_Language = Annotated[str, _shape("[a-z]{2,3}", "a language's code, such as en"), AfterValidator(_spoken)]
+_Name = Annotated[str, shape("[a-z][a-z0-9_]*", "a name in lower case (letters, digits and _)")]
+_Identifier = Annotated[str, shape("[A-Za-z_][A-Za-z0-9_]*", "a Python identifier")]
+_Module = Annotated[str, shape(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", "the name of a module")]
+_PythonFile = Annotated[str, shape(r"[A-Za-z_]\w*\.py", "the plain name of a Python file, such as server.py")]
+_FileName = Annotated[str, shape(r"\w[\w.-]*", "the plain name of a file, without a folder")]
+_Slug = Annotated[str, shape("ex[0-9]{2,3}_[a-z0-9_]+", "the name of an exercise, such as ex03_epoll")]
 
 
 class _Value(BaseModel):
     # strict: YAML has types of its own, so "4" is text and `yes` is no number
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Text(RootModel[dict[_Language, _Filled]]):
-    """What a person reads: one string, which is English, or a mapping of language to string that holds `en`."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_string_is_english(cls, data: object) -> object:
-        if isinstance(data, str):
-            return {"en": data}
-        if not isinstance(data, dict):
-            raise ValueError(f"this text is {seen(data)}; write text, in quotes if need be, or one text per language")
-        if "en" not in data:
-            raise ValueError("the English text is missing, which is the fallback; add the key 'en'")
-        return data
-
-    def in_(self, language: str) -> str:
-        """The text in that language; in English when there is no such translation."""
-        return self.root.get(language, self.root["en"])
 
 
 class Budget(_Value):
@@ -95,7 +51,7 @@ class Budget(_Value):
     limit: float = Field(ge=0)
     reference: float = Field(ge=0, description="What the reference solution needs.")
     naive: float | None = Field(default=None, ge=0, description="What the well-known mistake needs.")
-    unit: _Filled
+    unit: Text
     formula: Text = Field(description="What is counted, in which window, divided by what.")
     why: Text = Field(description="Why the limit stands where it stands.")
 
@@ -104,7 +60,7 @@ class Watch(_Value):
     """Calls that are looked for in every box of the exercise, whichever check's it is."""
 
     calls: tuple[_Name, ...] = Field(min_length=1)
-    having: _Filled | None = Field(default=None, description="Only those whose line in the trace holds this text.")
+    having: Filled | None = Field(default=None, description="Only those whose line in the trace holds this text.")
     most: int = Field(default=0, ge=0, description="So many that they have started may be there at a time.")
     rule: Text = Field(description="What every run keeps to.")
 
@@ -155,6 +111,7 @@ class _Written(_Value):
         description="The least and the most that a size may be, public or hidden: what the handout promises.",
     )
     checks: tuple[Check, ...] = Field(min_length=1)
+    words: tuple[Text, ...] = Field(default=(), description="Sentences that the checks say, with their translations.")
 
 
 class _ExerciseFile(_Written):
@@ -170,7 +127,7 @@ class _HiddenFile(_Value):
 class _CourseFile(_Value):
     format: int
     title: Text
-    languages: tuple[_Language, ...]
+    languages: tuple[LanguageCode, ...]
     exercises: tuple[_Slug, ...] = Field(min_length=1)
     defaults: Defaults
 
@@ -221,6 +178,11 @@ class Exercise(_Written):
             if check.name == name:
                 return check
         raise UsageError(f"{self.slug} has no check {name!r}; {choices(name, [c.name for c in self.checks])}")
+
+    def speaking(self, code: str) -> Language:
+        """What is said of this exercise in that language: the kit's sentences, and those of its own checks."""
+        told = {text.english: text.in_(code) for text in self.words}
+        return language(code, {english: text for english, text in told.items() if text != english})
 
     def deadline_s(self, check: Check) -> float:
         """Seconds until the check is timed out: its own, else the exercise's."""
@@ -378,6 +340,7 @@ def _require_agreement(document: "Located", written: _Written) -> None:
             said = f"there is no size {size!r} that this could bound; {choices(size, written.sizes)}"
             raise document.error(("bounds", size), said)
     _require_bounds(document, written.bounds, written.sizes)
+    _require_places(document, written.words)
     names = [check.name for check in written.checks]
     for i, check in checks:
         for j, need in enumerate(check.needs):
@@ -390,6 +353,19 @@ def _require_agreement(document: "Located", written: _Written) -> None:
     if total != POINTS:
         cure = f"add {POINTS - total}" if total < POINTS else f"take away {total - POINTS}"
         raise document.error(("checks",), f"the checks' points add up to {total}, not {POINTS}; {cure}")
+
+
+def _require_places(document: "Located", words: Sequence[Text]) -> None:
+    """A sentence and its translations get the same values."""
+    for i, text in enumerate(words):
+        for key, sentence in text.root.items():
+            try:
+                wrong = sorted(places(sentence) ^ places(text.english))
+            except ValueError as error:
+                raise document.error(("words", i, key), f"this is no sentence: {error}; close its braces") from error
+            if wrong:
+                said = f"{{{wrong[0]}}} stands here or in the English text alone; write it in both"
+                raise document.error(("words", i, key), said)
 
 
 def _require_bounds(document: "Located", bounds: Mapping[str, tuple[int, int]], sizes: Mapping[str, int]) -> None:

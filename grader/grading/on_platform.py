@@ -98,7 +98,7 @@ def _graded(job: Job, course: Course, exercise: Exercise) -> Graded | Ungraded:
             terminal.show_start(screen, refused=start.refused, untraceable=start.untraceable, asked=True)
 
         def check(check: Check) -> None:
-            terminal.show_check(screen, scored(check))
+            terminal.show_check(screen, scored(check), order.language)
 
         deadline = threading.Timer(job.deadline_s, slots.close)
         deadline.start()

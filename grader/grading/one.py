@@ -20,7 +20,7 @@ from grader.grading.handed_in import collect
 from grader.grading.order import Order
 from grader.grading.slot import IsolationRefused, Slot, Slots, Tools
 from grader.judge.protocol import Broken, CheckEnded, Ended, Event, Finished, Job
-from grader.report.model import UNCOUNTED, Check, Graded, Isolation, Ungraded, scored
+from grader.report.model import Check, Graded, Isolation, Ungraded, scored
 from grader.safe_text import safe_text
 from grader.versions import kit_version
 
@@ -99,6 +99,7 @@ def _common(order: Order, starts: Sequence[Start], ignored: tuple[str, ...]) -> 
     return {
         "exercise": exercise.slug,
         "title": exercise.title.in_(order.language),
+        "language": order.language,
         "isolation": None if start is None else start.isolation,
         "missing_protections": (start.refused,) if start is not None and start.refused else (),
         "sizes": "hidden" if order.hidden else "public",
@@ -115,7 +116,7 @@ def _graded(order: Order, starts: Sequence[Start], seen: Sequence[Check], ignore
     return Graded(
         score=sum(check.score or 0 for check in checks),
         max_score=sum(check.points for check in checks),
-        measurable_score=sum(check.points for check in checks if check.outcome not in UNCOUNTED),
+        measurable_score=sum(check.points for check in checks if check.outcome.counts),
         partial=bool(order.checks),
         official=starts[-1].isolation is Isolation.BOXED and not order.checks,
         checks=checks,

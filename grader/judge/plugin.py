@@ -7,7 +7,7 @@ It fails closed: a check that raises what no check should raise breaks the gradi
 import random
 import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -25,13 +25,14 @@ from grader.checks.submission import Submission
 from grader.course.load import Check as CheckRule
 from grader.course.load import Exercise
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Crashed, DeadlineReached, ForbiddenUse, Omitted, Unmeasured
+from grader.failures import CheckFailed, Crashed, DeadlineReached, Evidence, ForbiddenUse, Kind, Omitted, Unmeasured
 from grader.judge.protocol import BoxStarted, CheckEnded, Event, Started
-from grader.report.model import Check, Outcome
+from grader.report.model import Check, Failure, Outcome
 from grader.safe_text import safe_text
+from grader.words.languages import Language
+from grader.words.say import say
 
-_BLOCKING = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN, Outcome.NOT_RUN)
-_EVIDENCE_LINES = 8
+_EVIDENCE_ROWS = 8
 _AUTHORS_LINE = 1_000  # characters of what is expected, which is a paragraph of the exercise's author
 
 
@@ -52,6 +53,7 @@ class JudgePlugin:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     broken: str = ""  # why there is no verdict
     boxes: Boxes = field(init=False)
+    _language: Language = field(init=False)
     _policies: Policies = field(init=False)
     _machine: dict[object, Any] = field(default_factory=dict)
     _budgets: dict[str, Budgets] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class JudgePlugin:
     _durations_s: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._language = self.exercise.speaking(self.language)
         self._policies = Policies(exercise=self.exercise, language=self.language)
         self.boxes = Boxes(
             exercise=self.exercise, level=self.level, strace=self.strace, takes_down=self.keep is not None
@@ -115,6 +118,7 @@ class JudgePlugin:
             rng=random.Random(f"{self.seed}/{rule.name}"),
             policies=self._policies,
             machine=self._machine,
+            language=self.language,
             keep=self.keep,
             label=rule.name,
             on_box=lambda pid: self.emit(BoxStarted(pid)),
@@ -136,12 +140,11 @@ class JudgePlugin:
         rule = self._rule(item)
         self.emit(Started(rule.name, self.exercise.deadline_s(rule)))
         self.boxes.ahead = rule.name != self.wanted[-1]
-        unmet = [need for need in rule.needs if self.outcomes.get(need) in _BLOCKING]
-        if unmet:
-            raise _NotRun(f"needs {', '.join(unmet)}")
-        omitted = [need for need in rule.needs if self.outcomes.get(need) is Outcome.OMITTED]
-        if omitted:
-            raise Omitted(f"Optional, as is {', '.join(omitted)}.")
+        known = {need: self.outcomes[need] for need in rule.needs if need in self.outcomes}
+        if unmet := [need for need, outcome in known.items() if outcome.loses_points]:
+            raise _NotRun(say("needs {checks}", checks=", ".join(unmet)))
+        if omitted := [need for need, outcome in known.items() if outcome is Outcome.OMITTED]:
+            raise Omitted(say("Optional, as is {checks}.", checks=", ".join(omitted)))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
@@ -199,7 +202,8 @@ class JudgePlugin:
             title=rule.title.in_(self.language),
             points=rule.points,
             outcome=outcome,
-            message="" if error is None else message_of(error, rule, self.language),
+            failure=failure_of(error, rule, self._language),
+            reason=reason_of(error, self._language),
             duration_s=round(self._durations_s[rule.name], 3),
             measurements=tuple(budgets.measurements) if budgets is not None else (),
         )
@@ -211,9 +215,11 @@ class JudgePlugin:
         if (rule.watches and self.strace is None) or None in known.values():
             return self.untraceable
         if missing := [one.name for one in rule.budgets if one.name not in known]:
-            return f"The check has compared nothing with {', '.join(missing)}."
+            return say("The check has compared nothing with {budgets}.", budgets=", ".join(missing))
         unknown = [need for need in rule.needs if self.outcomes.get(need) is Outcome.UNMEASURED]
-        return f"Needs {', '.join(unknown)}, which this machine cannot measure." if unknown else ""
+        if not unknown:
+            return ""
+        return say("Needs {checks}, which this machine cannot measure.", checks=", ".join(unknown))
 
     def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """What a hook raises ends the session; pytest would only print it."""
@@ -227,7 +233,7 @@ class JudgePlugin:
         """pytest-timeout's clock with our own bell, so that a deadline is an outcome of its own."""
 
         def ring(_number: int, _frame: FrameType | None) -> None:
-            raise DeadlineReached(f"{settings.timeout:.0f}")
+            raise DeadlineReached(settings.timeout)
 
         signal.signal(signal.SIGALRM, ring)
         signal.setitimer(signal.ITIMER_REAL, settings.timeout)
@@ -276,22 +282,39 @@ def outcome_of(error: BaseException | None, name: str) -> Outcome:
             raise GraderError(f"The check {name} itself broke: {type(error).__name__}: {error}") from error
 
 
-def message_of(error: BaseException, rule: CheckRule, language: str) -> str:
-    """Expected, seen, what to try; then the evidence. Text from a stranger's program is made safe to print."""
-    hint = rule.hint.in_(language)
+def reason_of(error: BaseException | None, language: Language) -> str:
+    """Why a check neither passed nor failed, in the reader's language; nothing, when it did."""
+    return _told(error, language) if isinstance(error, _NotRun | Unmeasured | Omitted) else ""
+
+
+def failure_of(error: BaseException | None, rule: CheckRule, language: Language) -> Failure | None:
+    """What went wrong, as values in the reader's language. Text from a stranger's program is made safe to print."""
+    kind: Kind = CheckFailed.kind
+    evidence: Sequence[Evidence] = ()
     match error:
-        case _NotRun() | Unmeasured() | Omitted():
-            return safe_text(str(error))
-        case CheckFailed(expected=expected, seen=seen, evidence=evidence):
-            proof = [f"  | {safe_text(line, max_chars=200)}" for line in evidence[:_EVIDENCE_LINES]]
+        case None | _NotRun() | Unmeasured() | Omitted():
+            return None
+        case CheckFailed():
+            kind, evidence = error.kind, error.evidence[:_EVIDENCE_ROWS]
+            expected, seen = language.tell(error.expected), language.tell(error.seen)
         case DeadlineReached():
-            expected, seen, proof = "the check to end", f"no end after {error} seconds", []
+            kind = error.kind
+            expected = language.tell(say("the check to end"))
+            seen = language.tell(say("no end after {seconds:.0f} seconds", seconds=error.timeout_s))
         case _:
-            expected, seen, proof = rule.title.in_(language), str(error).strip() or "an assertion failed", []
-    parts = [
-        f"expected: {safe_text(expected, max_line=_AUTHORS_LINE)}",
-        f"seen: {safe_text(seen)}",
-        f"try: {hint}",
-        *proof,
-    ]
-    return "\n".join(parts)
+            expected, seen = rule.title.in_(language.code), _told(error, language)
+    return Failure(
+        kind=kind,
+        expected=safe_text(expected, max_line=_AUTHORS_LINE),
+        seen=safe_text(seen),
+        hint=rule.hint.in_(language.code),
+        evidence=tuple(
+            Evidence(safe_text(language.tell(row.text), max_chars=200), row.file, row.line) for row in evidence
+        ),
+    )
+
+
+def _told(error: BaseException, language: Language) -> str:
+    """An exception's own words; no check can fail or be left out without any."""
+    said = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    return safe_text(language.tell(said)).strip() or language.tell(say("an assertion failed"))

@@ -176,7 +176,7 @@ def _told(report: Graded | Ungraded, cell: NotebookNode) -> list[NotebookNode]:
     check = verdict(report, name)
     points = float(cell.metadata.nbgrader.points) if check.outcome is Outcome.PASSED else 0.0
     return [
-        _output("stream", name="stdout", text=words(check)),
+        _output("stream", name="stdout", text=words(check, report.language)),
         _output("execute_result", data={"text/plain": repr(points)}, execution_count=None),
     ]
 

@@ -11,7 +11,7 @@ from typing import Final
 from grader.errors import UsageError
 from grader.notebooks.cells import assignment, check_cell, check_of
 from grader.report.folder import Result
-from grader.report.model import UNCOUNTED, Check, Graded, Outcome, Ungraded
+from grader.report.model import Check, Graded, Outcome, Ungraded
 from grader.safe_text import safe_text
 
 _NAME_CHARS: Final = 128  # of every name in nbgrader's tables; PostgreSQL refuses more
@@ -116,20 +116,20 @@ def _entry(result: Result, points: Mapping[str, int]) -> Entry:
     match result.report:
         case Ungraded(reason=reason):
             return Entry(result.student, {}, _comment(["There is no verdict, and this is no zero.", reason]))
-        case Graded(checks=checks):
-            said = [_said(check) for check in checks if check.outcome is not Outcome.PASSED]
+        case Graded(checks=checks, language=language):
+            said = [_said(check, language) for check in checks if check.outcome is not Outcome.PASSED]
             scores = {check_cell(check.name): check.score for check in checks}
             missing = (check_of(cell) for cell in sorted(points.keys() - scores.keys()) if points[cell])
             said += [f"{check}: not asked for in this grading, so there is no verdict" for check in missing]
             return Entry(result.student, scores, _comment(said))
 
 
-def _said(check: Check) -> str:
-    worth = "no verdict, and no zero" if check.outcome in UNCOUNTED else f"0 of {check.points}"
+def _said(check: Check, language: str) -> str:
+    worth = "no verdict, and no zero" if not check.outcome.counts else f"0 of {check.points}"
     # Cut as a whole and not by the line, here and below: a hint, or the reason for no verdict, is a paragraph on one.
-    text = safe_text(check.message, max_chars=_COMMENT_CHARS, max_line=_COMMENT_CHARS)
+    text = safe_text(check.message(language), max_chars=_COMMENT_CHARS, max_line=_COMMENT_CHARS)
     message = "".join(f"\n  {line}" for line in text.splitlines())
-    return f"{check.name}: {check.title} ({check.outcome.replace('_', ' ')}, {worth}){message}"
+    return f"{check.name}: {check.title} ({check.outcome.word}, {worth}){message}"
 
 
 def _comment(parts: Sequence[str]) -> str | None:

@@ -18,7 +18,7 @@ from grader.errors import CourseError, GraderError, KitError, UsageError
 from grader.grading.hosted import grade_own_work
 from grader.notebooks.cells import COURSE, first_line
 from grader.report import terminal
-from grader.report.model import UNCOUNTED, Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Graded, Outcome, ScoredCheck, Ungraded
 from grader.safe_text import safe_text
 
 _LONGEST = 4_000  # characters of a line: a reason is a paragraph, which a browser wraps
@@ -45,10 +45,10 @@ def load_ipython_extension(shell: "_Shell") -> None:
     shell.push({"check": cells.check})
 
 
-def words(check: ScoredCheck) -> str:
-    """What a terminal shows of one check."""
+def words(check: ScoredCheck, language: str) -> str:
+    """What a terminal shows of one check, in its report's language."""
     stream = io.StringIO()
-    terminal.show_check(terminal.make_console(stream, colour=False, width=_COLUMNS), check)
+    terminal.show_check(terminal.make_console(stream, colour=False, width=_COLUMNS), check, language)
     return stream.getvalue()
 
 
@@ -63,9 +63,9 @@ def verdict(report: Graded | Ungraded, name: str) -> ScoredCheck:
     check = next((one for one in report.checks if one.name == name), None)
     if check is None:
         raise NoVerdict(f"{report.exercise} has no check {name!r}.")
-    if check.outcome in UNCOUNTED and check.points:
+    if not check.outcome.counts and check.points:
         why = "cannot be measured on this machine" if check.outcome is Outcome.UNMEASURED else "was not handed in"
-        raise NoVerdict(f"{check.name} {why}: {check.message}")
+        raise NoVerdict(f"{check.name} {why}: {check.reason}")
     return check
 
 
@@ -105,8 +105,9 @@ class _Cells:
 
     def check(self, name: str) -> float:
         """Print what a terminal would show of this check; return its points."""
-        check = verdict(self._report(), name)
-        print(words(check), end="")
+        report = self._report()
+        check = verdict(report, name)
+        print(words(check, report.language), end="")
         return float(check.score or 0)
 
     def _report(self) -> Graded | Ungraded:

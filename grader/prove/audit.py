@@ -25,19 +25,8 @@ from grader.grading.order import Order
 from grader.grading.slot import Slots, Tools
 from grader.prove.playback import without_needs, write_playback
 from grader.prove.promises import DEAR, Promises, folders, points_lost, read_promises
+from grader.prove.translated import lacking, languages_of
 from grader.report.model import Graded, Isolation, Machine, Outcome, Ungraded
-
-_RED = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN)
-_CELL = {
-    Outcome.PASSED: ".",
-    Outcome.FAILED: "F",
-    Outcome.TIMED_OUT: "T",
-    Outcome.CRASHED: "C",
-    Outcome.FORBIDDEN: "X",
-    Outcome.NOT_RUN: "-",
-    Outcome.UNMEASURED: "?",
-    Outcome.OMITTED: "o",
-}
 
 _EARN_NOTHING = {"stub": "the stub earns", "playback": "what plays back the answers of another seed earns"}
 
@@ -139,7 +128,7 @@ def prove(plan: Plan, say: Say) -> Found:
         promises = read_promises(exercise)
         off += [*_static(exercise), *promises.off]
         rows += rows_of(plan, exercise, promises)
-        for line in _table(exercise, promises):
+        for line in (*_table(exercise, promises), *_untranslated(exercise)):
             say(line)
     for line in off:
         say(f"OFF  {line}")
@@ -275,7 +264,7 @@ def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:
     if not report.graded:
         yield f"no verdict: {report.reason}"
         return
-    red = {check.name for check in report.checks if check.outcome in _RED}
+    red = {check.name for check in report.checks if check.outcome.failed}
     if row.submission in _EARN_NOTHING:
         if report.score:
             earned = ", ".join(f"{check.name} ({check.score:g})" for check in report.checks if check.score)
@@ -285,8 +274,8 @@ def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:
     for name in sorted(row.promised - red - unmeasured):
         yield f"{name} was to fail, and did not"
     for check in report.checks:
-        if check.name in red - row.promised:
-            words = " / ".join(check.message.splitlines()[:2])
+        if check.failure is not None and check.name not in row.promised:
+            words = f"expected: {check.failure.expected} / seen: {check.failure.seen}"
             yield f"{check.name} was not to fail ({check.outcome}): {words} (seed {report.seed})"
 
 
@@ -304,10 +293,17 @@ def _table(exercise: Exercise, promises: Promises) -> Iterator[str]:
             yield f"  {lost} points hang on {fault}: {promise.dear or 'nobody said why'}"
 
 
+def _untranslated(exercise: Exercise) -> Iterator[str]:
+    """Said, and nothing that is off: a reader gets the English text, which is the one that is graded by."""
+    for code in sorted(languages_of(exercise)):
+        for line in lacking(exercise, code):
+            yield f"{exercise.number}, {code}: {line}"
+
+
 def _line(plan: Plan, result: Result) -> str:
     row = result.row
     exercise = plan.course.find(row.exercise)
-    cells = {check.name: _CELL[check.outcome] for check in result.report.checks} if result.report else {}
+    cells = {check.name: check.outcome.letter for check in result.report.checks} if result.report else {}
     matrix = "".join(cells.get(check.name, " ") for check in exercise.checks)
     run = f" #{row.run}" if plan.extent.repeat > 1 and row.submission == "reference" and not row.hidden else ""
     run += " hidden" if row.hidden and row.submission != "playback" else ""
@@ -324,7 +320,7 @@ def _never_red(exercise: Exercise, results: Sequence[Result]) -> Iterator[str]:
 
 def _conclusion(found: Found) -> str:
     off = sum(bool(result.off) for result in found.results)
-    legend = "  ".join(f"{cell} {outcome}" for outcome, cell in _CELL.items())
+    legend = "  ".join(f"{outcome.letter} {outcome}" for outcome in Outcome)
     verdict = "All as promised." if found.clean else f"{off} submissions and {len(found.off)} other things are off."
     return f"\n{legend}\n{len(found.results)} gradings. {verdict}"
 

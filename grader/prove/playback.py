@@ -90,7 +90,7 @@ while True:
     order = hear()
     known = [run for run in KNOWN if run["function"] == order.get("function")]
     if not known:
-        say({"problem": {"kind": "missing", "text": "nothing is known of that", "trace": [], "line": 0}})
+        say({"problem": {"kind": "missing", "text": "nothing is known of that", "trace": []}})
         continue
     for message in max(known, key=lambda run: likeness(run, order))["said"]:
         say(message)

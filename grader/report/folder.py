@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.errors import UsageError
-from grader.report.model import Graded, Ungraded, from_json
+from grader.report.model import Graded, OtherVersion, Ungraded, from_json
 from grader.safe_text import safe_text
 
 
@@ -58,6 +58,8 @@ def read_report(file: Path) -> Graded | Ungraded:
         raise UsageError(f"{file}: there is no such file. Name a report, as --json writes it.") from error
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}. Make it readable.") from error
+    except OtherVersion as error:
+        raise UsageError(f"{file}: {error}") from error
     except ValueError as error:  # pydantic's, which shows what stands in the file: no words of a stranger's here
         raise UsageError(
             f"{file}: this is no report of this kit. Grade the submission again, or take the file away."

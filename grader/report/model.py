@@ -2,20 +2,26 @@
 that broke cannot be read as a zero. Knows nothing of how a verdict is reached; writers and gradebooks import this
 alone.
 
-The JSON form is versioned by its `schema` key and described by `grader/report/schemas/report-1.json` (`json_schema()`).
+The JSON form is versioned by its `schema` key and described by `grader/report/schemas/report-2.json` (`json_schema()`).
 """
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-SCHEMA: Final = "tracegrade/report/1"
+from grader.failures import Evidence, Kind
+from grader.words.languages import ENGLISH, language
+from grader.words.say import Words, say
+
+SCHEMA: Final = "tracegrade/report/2"
+_FAMILY, _VERSION = SCHEMA.rpartition("/")[0], int(SCHEMA.rpartition("/")[2])
 
 
 class Outcome(StrEnum):
-    """How one check ended."""
+    """How one check ended, and all that follows from that alone."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -26,8 +32,56 @@ class Outcome(StrEnum):
     UNMEASURED = "unmeasured"  # this machine cannot measure it: neither points nor a zero
     OMITTED = "omitted"  # an optional part that was not handed in
 
+    @property
+    def mark(self) -> Words:
+        """What stands before the check on the screen. The ways to fail differ in the word, not in the colour."""
+        return _MEANINGS[self].mark
 
-UNCOUNTED = (Outcome.UNMEASURED, Outcome.OMITTED)  # neither points nor a zero
+    @property
+    def letter(self) -> str:
+        """The check's cell in a matrix."""
+        return _MEANINGS[self].letter
+
+    @property
+    def word(self) -> str:
+        """The outcome in a sentence."""
+        return self.value.replace("_", " ")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has a failure, which says why."""
+        return _MEANINGS[self].failed
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is points or a zero; else it is neither."""
+        return _MEANINGS[self].counts
+
+    @property
+    def loses_points(self) -> bool:
+        """Whether its points are lost. No check that needs it is run then."""
+        return self.counts and self is not Outcome.PASSED
+
+
+class _Meaning(NamedTuple):
+    """Attributes of an outcome, as it describes them."""
+
+    mark: Words
+    letter: str
+    failed: bool
+    counts: bool
+
+
+_MEANINGS: Final = {
+    Outcome.PASSED: _Meaning(say("ok"), ".", failed=False, counts=True),
+    Outcome.FAILED: _Meaning(say("FAIL"), "F", failed=True, counts=True),
+    Outcome.TIMED_OUT: _Meaning(say("TIME"), "T", failed=True, counts=True),
+    Outcome.CRASHED: _Meaning(say("CRASH"), "C", failed=True, counts=True),
+    Outcome.FORBIDDEN: _Meaning(say("FORBIDDEN"), "X", failed=True, counts=True),
+    Outcome.NOT_RUN: _Meaning(say("not run"), "-", failed=False, counts=True),
+    Outcome.UNMEASURED: _Meaning(say("unmeasured"), "?", failed=False, counts=False),
+    Outcome.OMITTED: _Meaning(say("omitted"), "o", failed=False, counts=False),
+}
 
 
 class Isolation(StrEnum):
@@ -53,6 +107,32 @@ class Measurement(_Value):
     unit: str
 
 
+class Failure(_Value):
+    """What went wrong, as values, and in one language. Text from a stranger's program is safe to print."""
+
+    kind: Kind = Field(description="What went wrong, more exactly than the outcome says: see docs/report.md.")
+    expected: str
+    seen: str
+    hint: str = Field(description="What to try.")
+    evidence: tuple[Evidence, ...] = Field(
+        default=(), description="Rows that prove it, each with the file and the line of the student's that it names."
+    )
+
+    def parts(self, code: str) -> Sequence[tuple[str, str]]:
+        """What was expected, seen, and is to be tried, each behind its label in the language of that code."""
+        tell = language(code).tell
+        labelled = (
+            (tell(say("expected:")), self.expected),
+            (tell(say("seen:")), self.seen),
+            (tell(say("try:")), self.hint),
+        )
+        return [(label, text) for label, text in labelled if text]
+
+    def proof(self) -> Sequence[str]:
+        """The evidence in lines, each behind a margin: no line of a stranger's can pass for one of ours."""
+        return [f"  | {line}" for row in self.evidence for line in row.text.split("\n")]
+
+
 class Check(_Value):
     """One check that ended, without its points' worth: what an ungraded report still shows."""
 
@@ -60,9 +140,25 @@ class Check(_Value):
     title: str
     points: int = Field(ge=0, description="What the check is worth.")
     outcome: Outcome
-    message: str = Field(default="", description="Expected, seen, what to try; then the evidence. Empty when passed.")
+    failure: Failure | None = Field(default=None, description="What went wrong; null unless it has failed.")
+    reason: str = Field(default="", description="Why it was not run, not measured or omitted; else empty.")
     duration_s: float = Field(ge=0)
     measurements: tuple[Measurement, ...] = ()
+
+    @model_validator(mode="after")
+    def _what_is_told_follows_from_the_outcome(self) -> "Check":
+        if (self.failure is not None) != self.outcome.failed:
+            raise ValueError(f"check {self.name}: only a check that has failed has a failure, and it always has one")
+        if bool(self.reason) != (not self.outcome.failed and self.outcome is not Outcome.PASSED):
+            raise ValueError(f"check {self.name}: only a check that neither passed nor failed has a reason")
+        return self
+
+    def message(self, code: str) -> str:
+        """All that a person reads below the check's title, in lines; empty when it passed. `code` is the report's
+        language."""
+        if self.failure is None:
+            return self.reason
+        return "\n".join([*(f"{label} {text}" for label, text in self.failure.parts(code)), *self.failure.proof()])
 
 
 class ScoredCheck(Check):
@@ -80,11 +176,11 @@ class ScoredCheck(Check):
 
 def scored(check: Check) -> ScoredCheck:
     """The check with what it earns: all of its points when passed, null when it does not count, else zero."""
-    return ScoredCheck(**check.model_dump(), score=_worth(check))
+    return ScoredCheck(**{name: getattr(check, name) for name in Check.model_fields}, score=_worth(check))
 
 
 def _worth(check: Check) -> int | None:
-    if check.outcome in UNCOUNTED:
+    if not check.outcome.counts:
         return None
     return check.points if check.outcome is Outcome.PASSED else 0
 
@@ -100,9 +196,10 @@ class Machine(_Value):
 
 
 class _Report(_Value):
-    schema_: Literal["tracegrade/report/1"] = Field(default=SCHEMA, alias="schema")
+    schema_: Literal["tracegrade/report/2"] = Field(default=SCHEMA, alias="schema")
     exercise: str
     title: str
+    language: str = Field(default=ENGLISH, description="Of all sentences in it; English where one is not translated.")
     isolation: Isolation | None = Field(description="None when it broke before the level was proven.")
     missing_protections: tuple[str, ...] = Field(default=(), description="What the level could not prove, in words.")
     official: bool = Field(default=False, description="Boxed, whole, and by the course's own checks.")
@@ -132,7 +229,7 @@ class Graded(_Report):
             raise ValueError("the score is not the sum of the checks' scores")
         if self.max_score != sum(check.points for check in self.checks):
             raise ValueError("the maximum is not the sum of the checks' points")
-        measurable = (check.points for check in self.checks if check.outcome not in UNCOUNTED)
+        measurable = (check.points for check in self.checks if check.outcome.counts)
         if self.measurable_score != sum(measurable):
             raise ValueError("the measurable score is not the sum of the measured checks' points")
         return self
@@ -140,19 +237,18 @@ class Graded(_Report):
     @property
     def passed(self) -> bool:
         """Nothing failed. What does not count does not fail."""
-        return all(check.outcome in (Outcome.PASSED, *UNCOUNTED) for check in self.checks)
+        return not any(check.outcome.loses_points for check in self.checks)
 
     @property
     def why_unofficial(self) -> str | None:
         """The reasons, to stand behind "because"; None when it is official."""
         if self.official:
             return None
-        reasons = []
+        if self.isolation is not Isolation.BOXED and self.partial:
+            return say("the program was not boxed and only some of the checks were run")
         if self.isolation is not Isolation.BOXED:
-            reasons.append("the program was not boxed")
-        if self.partial:
-            reasons.append("only some of the checks were run")
-        return " and ".join(reasons) or "these are not the course's own checks"
+            return say("the program was not boxed")
+        return say("only some of the checks were run") if self.partial else say("these are not the course's own checks")
 
 
 class Ungraded(_Report):
@@ -176,9 +272,34 @@ def from_json(text: str | bytes) -> Graded | Ungraded:
     """A report from its JSON.
 
     Raises:
-        ValueError: not JSON, another schema version, or sums that do not agree.
+        OtherVersion: it is of another version of the schema.
+        ValueError: not JSON, no report, or sums that do not agree.
     """
-    return _REPORT.validate_json(text, strict=True)
+    try:
+        return _REPORT.validate_json(text, strict=True)
+    except ValidationError:
+        if (version := _other_version(text)) is not None:
+            raise OtherVersion(version) from None
+        raise
+
+
+class OtherVersion(ValueError):
+    """A report that another kit wrote. What its keys mean is not guessed at: a score could come out of it."""
+
+    def __init__(self, version: int) -> None:
+        newer = version > _VERSION
+        cure = "Update this kit" if newer else "Grade the submission again"
+        super().__init__(f"it is a report of version {version}, and this kit reads version {_VERSION}. {cure}.")
+
+
+def _other_version(text: str | bytes) -> int | None:
+    """The version that a text claims, if it claims one and that is not ours."""
+    try:
+        schema = json.loads(text)["schema"]
+        family, _, version = schema.rpartition("/")
+        return int(version) if family == _FAMILY and 0 < int(version) != _VERSION else None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def json_schema() -> dict[str, Any]:

@@ -5,7 +5,6 @@ alone and lets no stranger's text reach the terminal raw.
 
 import errno
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, TextIO
@@ -16,8 +15,10 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from grader.report.model import Check, Graded, Measurement, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Check, Failure, Graded, Measurement, Outcome, ScoredCheck, Ungraded
 from grader.safe_text import safe_text
+from grader.words.languages import language
+from grader.words.say import say
 
 # A pipe has no width; 80 is what logs and mails are read at. Lines of more than 100 are hard to read as prose, and
 # below 40 a row of numbers does not fit: a narrower terminal wraps it.
@@ -25,23 +26,11 @@ _PIPE_COLUMNS: Final = 80
 _MOST_COLUMNS: Final = 100
 _LEAST_COLUMNS: Final = 40
 
-# Word, then style. The three ways to fail differ in the word, not in the colour.
-_WORDS: Final = {
-    Outcome.PASSED: ("ok", "green"),
-    Outcome.FAILED: ("FAIL", "bold red"),
-    Outcome.TIMED_OUT: ("TIME", "bold red"),
-    Outcome.CRASHED: ("CRASH", "bold red"),
-    Outcome.FORBIDDEN: ("FORBIDDEN", "bold red"),
-    Outcome.NOT_RUN: ("not run", "none"),
-    Outcome.UNMEASURED: ("unmeasured", "yellow"),
-    Outcome.OMITTED: ("omitted", "none"),
-}
+_STYLES: Final = {Outcome.PASSED: "green", Outcome.UNMEASURED: "yellow"}  # of what has not failed
 _WORD_COLUMNS: Final = 10  # "unmeasured"
 _NAME_COLUMNS: Final = 12  # most names of checks; a longer one pushes its title to the right
 _POINTS_COLUMNS: Final = 5  # "10/10"
 
-_EVIDENCE: Final = "  | "
-_LABEL: Final = re.compile(r"(\w{1,10}:) +(.*)")  # "expected: ...", in any language
 _FILES_SHOWN: Final = 10
 _GAP: Final = "  "
 
@@ -114,23 +103,26 @@ def show_start(console: Console, *, refused: str, untraceable: str | None, asked
         banner(console, [f"System calls cannot be counted: {untraceable}. Those checks will be unmeasured."])
 
 
-def show_check(console: Console, check: Check) -> None:
-    """One check as it ends: a line, and below it the message of a check that did not pass.
+def show_check(console: Console, check: Check, code: str) -> None:
+    """One check as it ends: a line, and below it what went wrong, or the reason.
 
-    The points stand in the line only if they were given, that is, for a `ScoredCheck`. The message of a `not_run` check
-    is the words in brackets: "needs oneproc".
+    The points stand in the line only if they were given, that is, for a `ScoredCheck`. The reason of a `not_run` check
+    stands in brackets: "needs oneproc".
+
+    Args:
+        code: of the language that the check is in: its report's.
     """
-    word, style = _WORDS[check.outcome]
-    line = Text(_GAP).append(word.ljust(_WORD_COLUMNS), style)
+    line = Text(_GAP).append(_pad(_mark(check, code), _WORD_COLUMNS), _style(check))
     line.append(f"{_GAP}{_pad(_one_line(check.name), _NAME_COLUMNS)}{_GAP}")
     if check.outcome is Outcome.NOT_RUN:
-        reason = _one_line(check.message)
-        _put(console, line.append(f"({reason})" if reason else ""))
+        _put(console, line.append(f"({_one_line(check.reason)})"))
         return
     line.append(f"{_points(check).rjust(_POINTS_COLUMNS)}{_GAP}" if isinstance(check, ScoredCheck) else "")
     _put(console, line.append(_one_line(check.title)))
-    if check.outcome is not Outcome.PASSED:
-        _put_message(console, check.message, indent=6)
+    if check.failure is not None:
+        _put_failure(console, check.failure, code)
+    elif check.reason:
+        _put_paragraphs(console, check.reason, indent=6)
 
 
 def show_report(console: Console, report: Graded | Ungraded, *, hints_shown: bool = True) -> None:
@@ -146,12 +138,12 @@ def show_report(console: Console, report: Graded | Ungraded, *, hints_shown: boo
             _put(console, "")
             _put(console, Text(name, "bold"))
         case Ungraded():
-            _put_no_verdict(console, name, report.reason)
+            _put_no_verdict(console, name, report)
     if report.checks:
         _put(console, "")
-        _put_table(console, report.checks, scored=report.graded)
+        _put_table(console, report.checks, scored=report.graded, code=report.language)
     if not hints_shown:
-        _put_failures(console, report.checks)
+        _put_failures(console, report.checks, report.language)
     _put(console, "")
     if isinstance(report, Graded):
         _put_score(console, report)
@@ -203,22 +195,29 @@ def _put_prose(console: Console, prose: str, *, first: str = "", indent: int = 0
         first = " " * cell_len(first)
 
 
-def _put_message(console: Console, message: str, *, indent: int) -> None:
-    """Paragraphs wrapped, their labels aligned; evidence cut, not wrapped: its columns mean something."""
-    lines = safe_text(message, max_chars=20_000, max_line=4_000).split("\n")
-    labels = [label[1] for line in lines if (label := _LABEL.fullmatch(line))]
-    label_columns = max(map(cell_len, labels), default=0)
-    for line in lines:
-        if line.startswith(_EVIDENCE):
-            _put(console, " " * indent + line)
-        elif label := _LABEL.fullmatch(line):
-            _put_prose(console, label[2], first=_pad(label[1], label_columns) + " ", indent=indent)
-        else:
-            _put_prose(console, line, indent=indent)
+def _put_failure(console: Console, failure: Failure, code: str) -> None:
+    """Paragraphs behind their labels; below them evidence cut, not wrapped: its columns mean something."""
+    parts = failure.parts(code)
+    label_columns = max((cell_len(label) for label, _ in parts), default=0)
+    for label, text in parts:
+        _put_paragraphs(console, text, first=_pad(label, label_columns) + " ", indent=6)
+    for row in failure.proof():
+        _put(console, " " * 6 + safe_text(row, max_line=4_000))
+
+
+def _put_paragraphs(console: Console, text: str, *, first: str = "", indent: int) -> None:
+    """What has several paragraphs; `first` stands before the first of them."""
+    for paragraph in safe_text(text, max_chars=20_000, max_line=4_000).split("\n"):
+        _put_prose(console, paragraph, first=first, indent=indent)
+        first = ""
 
 
 def _one_line(text: str, *, max_chars: int = 400) -> str:
     return " ".join(safe_text(text, max_chars=max_chars, max_line=max_chars).split())
+
+
+def _right(text: str, columns: int) -> str:
+    return " " * (columns - cell_len(text)) + text
 
 
 def _pad(text: str, columns: int) -> str:
@@ -235,7 +234,8 @@ class _BudgetRow:
     numbers: tuple[str, ...]  # as _NUMBER_TITLES
 
 
-_NUMBER_TITLES: Final = ("Seen", "Limit", "Ref.", "Naive")
+_NUMBER_TITLES: Final = (say("Seen"), say("Limit"), say("Ref."), say("Naive"))
+_OUTCOME, _CHECK, _POINTS = say("Outcome"), say("Check"), say("Points")
 _MOST_DECIMALS: Final = 6
 _MOST_WRITTEN_OUT: Final = 1e9  # larger numbers would fill the line; no budget of this size needs all its digits
 
@@ -246,46 +246,60 @@ class _Columns:
 
     words: int
     names: int
+    points: int
     left: int
-    mark: str  # "over" if any row has it, else nothing: then it has no column
+    mark: str  # "over", in the reader's language, if any row has it; else nothing: then it has no column
     numbers: tuple[int, ...]
 
 
-def _put_table(console: Console, checks: Sequence[Check], *, scored: bool) -> None:
+def _mark(check: Check, code: str) -> str:
+    return language(code).tell(check.outcome.mark)
+
+
+def _style(check: Check) -> str:
+    return "bold red" if check.outcome.failed else _STYLES.get(check.outcome, "none")
+
+
+def _put_table(console: Console, checks: Sequence[Check], *, scored: bool, code: str) -> None:
     """Rows of checks, each followed by the rows of its budgets, whose numbers stand in columns of their own."""
     budgets = {check.name: tuple(map(_budget_row, check.measurements)) for check in checks}
     every = [row for rows in budgets.values() for row in rows]
-    columns = _table_columns(console, checks, every)
+    tell = language(code).tell
+    titles = tuple(map(tell, _NUMBER_TITLES))
+    columns = _table_columns(console, checks, every, titles, code)
 
-    head = Text("Outcome".ljust(columns.words) + _GAP + _pad("Check", columns.names), "bold")
-    head.append(_GAP + "Points" if scored else "")
+    head = Text(_pad(tell(_OUTCOME), columns.words) + _GAP + _pad(tell(_CHECK), columns.names), "bold")
+    head.append(_GAP + _right(tell(_POINTS), columns.points) if scored else "")
     if every:
-        _put_row(console, head, "", _NUMBER_TITLES, columns)
+        _put_row(console, head, "", titles, columns)
     else:
         _put(console, head)
     for check in checks:
-        word, style = _WORDS[check.outcome]
-        line = Text().append(word.ljust(columns.words), style).append(_GAP + _pad(_one_line(check.name), columns.names))
-        _put(console, line.append(_GAP + _points(check).rjust(len("Points")) if scored else ""))
+        line = Text().append(_pad(_mark(check, code), columns.words), _style(check))
+        line.append(_GAP + _pad(_one_line(check.name), columns.names))
+        _put(console, line.append(_GAP + _right(_points(check), columns.points) if scored else ""))
         for row in budgets[check.name]:
             label = Text(row.label, "bold red" if row.over else "")
-            _put_row(console, label, "over" if row.over else "", row.numbers, columns)
+            _put_row(console, label, columns.mark if row.over else "", row.numbers, columns)
     if every:
         _put(console, "")
-        _put_prose(console, "Ref. is the reference solution's figure, naive the well-known mistake's.")
+        _put_prose(console, tell(say("Ref. is the reference solution's figure, naive the well-known mistake's.")))
 
 
-def _table_columns(console: Console, checks: Sequence[Check], budgets: Sequence[_BudgetRow]) -> _Columns:
-    words = max(len("Outcome"), *(len(_WORDS[check.outcome][0]) for check in checks))
-    names = max(len("Check"), *(cell_len(_one_line(check.name)) for check in checks))
-    mark = "over" if any(row.over for row in budgets) else ""
-    numbers = tuple(
-        max(map(len, column)) for column in zip(_NUMBER_TITLES, *(row.numbers for row in budgets), strict=True)
-    )
-    room = console.width - sum(len(_GAP) + width for width in numbers) - (len(_GAP + mark) if mark else 0)
-    wanted = [words + names + len("Points") + 2 * len(_GAP), *(cell_len(row.label) for row in budgets)]
+def _table_columns(
+    console: Console, checks: Sequence[Check], budgets: Sequence[_BudgetRow], titles: Sequence[str], code: str
+) -> _Columns:
+    tell = language(code).tell
+    words = max(cell_len(tell(_OUTCOME)), *(cell_len(_mark(check, code)) for check in checks))
+    names = max(cell_len(tell(_CHECK)), *(cell_len(_one_line(check.name)) for check in checks))
+    points = max(cell_len(tell(_POINTS)), _POINTS_COLUMNS)
+    mark = tell(say("over")) if any(row.over for row in budgets) else ""
+    rows = zip(titles, *(row.numbers for row in budgets), strict=True)
+    numbers = tuple(max(map(cell_len, column)) for column in rows)
+    room = console.width - sum(len(_GAP) + width for width in numbers) - (cell_len(_GAP + mark) if mark else 0)
+    wanted = [words + names + points + 2 * len(_GAP), *(cell_len(row.label) for row in budgets)]
     left = max((width for width in wanted if width <= room), default=max(room, 0))
-    return _Columns(words=words, names=names, left=left, mark=mark, numbers=numbers)
+    return _Columns(words=words, names=names, points=points, left=left, mark=mark, numbers=numbers)
 
 
 def _put_row(console: Console, left: Text, mark: str, numbers: Sequence[str], columns: _Columns) -> None:
@@ -293,9 +307,9 @@ def _put_row(console: Console, left: Text, mark: str, numbers: Sequence[str], co
         _put(console, left)
         left = Text(style=left.style)
     left.pad_right(columns.left - cell_len(left.plain))
-    left.append(_GAP + mark.ljust(len(columns.mark)) if columns.mark else "")
+    left.append(_GAP + _pad(mark, cell_len(columns.mark)) if columns.mark else "")
     for number, width in zip(numbers, columns.numbers, strict=True):
-        left.append(_GAP + number.rjust(width))
+        left.append(_GAP + _right(number, width))
     _put(console, left)
 
 
@@ -335,52 +349,67 @@ def _best(row: OverviewRow) -> str:
 # --- what stands around the table ----------------------------------------------------------------------------------
 
 
-def _put_no_verdict(console: Console, name: str, reason: str) -> None:
+def _put_no_verdict(console: Console, name: str, report: Ungraded) -> None:
+    tell = language(report.language).tell
     _put(console, "")
-    banner(console, [f"NO VERDICT: {name}", "Nobody got a zero: this run has no score at all."])
-    _put_message(console, reason, indent=0)
+    lines = say("NO VERDICT: {name}", name=name), say("Nobody got a zero: this run has no score at all.")
+    banner(console, map(tell, lines))
+    _put_paragraphs(console, report.reason, indent=0)
     _put(console, "")
-    cure = (
+    cure = say(
         "What to do: remove the cause, then type the same command again. `grade doctor` says what this machine lacks."
     )
-    _put_prose(console, cure)
+    _put_prose(console, tell(cure))
 
 
-def _put_failures(console: Console, checks: Iterable[Check]) -> None:
+def _put_failures(console: Console, checks: Iterable[Check], code: str) -> None:
     for check in checks:
-        if check.message and check.outcome not in (Outcome.PASSED, Outcome.NOT_RUN):
+        if check.outcome not in (Outcome.PASSED, Outcome.NOT_RUN):
             _put(console, "")
-            show_check(console, check)
+            show_check(console, check, code)
 
 
 def _put_score(console: Console, report: Graded) -> None:
+    tell = language(report.language).tell
     style = "bold green" if report.passed else "bold"
-    _put(console, Text(f"Score {report.score:,} of {report.max_score:,}", style))
+    score = say("Score {score:,} of {most:,}", score=report.score, most=report.max_score)
+    _put(console, Text(tell(score), style))
     if report.measurable_score < report.max_score:
-        _put_prose(
-            console,
-            f"{report.measurable_score:,} of {report.max_score:,} points are measurable here. "
+        measurable = say(
+            "{measurable:,} of {most:,} points are measurable here. "
             "Unmeasured checks are neither points nor a zero: grade them on another machine.",
+            measurable=report.measurable_score,
+            most=report.max_score,
         )
+        _put_prose(console, tell(measurable))
 
 
 def _put_circumstances(console: Console, report: Graded | Ungraded) -> None:
     """What this run was made under. Of a run without a verdict nobody asks whether it is official."""
-    isolation = "not proven: it broke before that" if report.isolation is None else report.isolation.value
-    facts = [("Isolation:", isolation)]
-    facts += [("", f"- missing: {_one_line(missing)}") for missing in report.missing_protections]
-    if isinstance(report, Graded):
-        facts.append(("Official:", f"no, because {why}" if (why := report.why_unofficial) else "yes"))
-    if report.sizes == "hidden":
-        facts.append(("Sizes:", "hidden, the instructor's own"))
-    facts.append(("Seed:", f"{report.seed}; to repeat this run, add --seed {report.seed} to the command"))
-    if report.ignored_files:
-        facts.append(("Ignored:", f"{_some(report.ignored_files)}; not part of the exercise"))
-    label_columns = max(len(label) for label, _ in facts)
+    tell = language(report.language).tell
+    facts = [(tell(label), tell(fact)) for label, fact in _circumstances(report)]
+    label_columns = max(cell_len(label) for label, _ in facts)
     for label, fact in facts:
-        _put_prose(console, fact, first=label.ljust(label_columns) + " ")
+        _put_prose(console, fact, first=_pad(label, label_columns) + " ")
+
+
+def _circumstances(report: Graded | Ungraded) -> Iterable[tuple[str, str]]:
+    isolation = report.isolation.value if report.isolation else say("not proven: it broke before that")
+    yield say("Isolation:"), isolation
+    for missing in report.missing_protections:
+        yield "", say("- missing: {protection}", protection=_one_line(missing))
+    if isinstance(report, Graded):
+        why = report.why_unofficial
+        yield say("Official:"), say("yes") if why is None else say("no, because {why}", why=why)
+    if report.sizes == "hidden":
+        yield say("Sizes:"), say("hidden, the instructor's own")
+    yield say("Seed:"), say("{seed}; to repeat this run, add --seed {seed} to the command", seed=report.seed)
+    if report.ignored_files:
+        yield say("Ignored:"), say("{files}; not part of the exercise", files=_some(report.ignored_files))
 
 
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(_one_line(name, max_chars=80) for name in names[:_FILES_SHOWN])
-    return shown if len(names) <= _FILES_SHOWN else f"{shown} and {len(names) - _FILES_SHOWN:,} more"
+    if len(names) <= _FILES_SHOWN:
+        return shown
+    return say("{files} and {count:,} more", files=shown, count=len(names) - _FILES_SHOWN)

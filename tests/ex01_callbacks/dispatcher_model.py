@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from dispatcher_player import Entry, plays
 from dispatcher_programs import Draft, Line, Value, told
 
-from grader.checks import CheckFailed, Crashed, Stuck, Submission, expecting, require
+from grader.checks import CheckFailed, Crashed, Evidence, Stuck, Submission, expecting, require, say
 
 _SEEN_CHARS = 400
 
@@ -31,7 +31,7 @@ class Follower:
     """Holds what was written down of one program against the contract, entry by entry."""
 
     def __init__(
-        self, draft: Draft, trace: Sequence[Entry], asks: Sequence[str], rule: str, stuck: Sequence[str] | None
+        self, draft: Draft, trace: Sequence[Entry], asks: Sequence[str], rule: str, stuck: Sequence[Evidence] | None
     ):
         self.draft, self.asks, self.rule, self.stuck = draft, asks, rule, stuck
         self.table: dict[tuple[int, str], list[Registration]] = defaultdict(list)
@@ -67,7 +67,8 @@ class Follower:
             self.act(line, self.caller)
         for stream in (self.caller, *self.workers.values()):
             if stream:
-                self.fail(f"nothing runs after {told(self.line)}", f"{listed(names_ahead(stream))} then")
+                nothing = say("nothing runs after {line}", line=told(self.line))
+                self.fail(nothing, say("{callbacks} then", callbacks=listed(names_ahead(stream))))
 
     def act(self, line: Line, stream: Stream) -> None:
         self.take(stream, "line")
@@ -101,12 +102,16 @@ class Follower:
 
     def reported(self, values: list[Value], due: list[Value]) -> None:
         if "errors" in self.asks and values != due:
-            form = "errors holds (event, exception) of each callback that raised, the exception itself"
-            self.fail(f"{form}: {in_threes(due)}", in_threes(values))
+            form = say(
+                "errors holds (event, exception) of each callback that raised, the exception itself: {errors}",
+                errors=in_threes(due),
+            )
+            self.fail(form, in_threes(values))
 
     def left(self, threads: Value) -> None:
         if threads != 0:
-            self.fail("close() ends the worker", f"{threads} threads are left that were not there before")
+            seen = say("{threads} threads are left that were not there before", threads=threads)
+            self.fail(say("close() ends the worker"), seen)
 
     def closed(self, bus: int, opens: bool) -> None:
         self.opened = self.last if opens else self.opened
@@ -114,7 +119,8 @@ class Follower:
         handled = self.last
         self.take(self.caller, "closed")
         if self.last < handled:
-            self.fail("when close() returns, all that was queued has been handled", "it returned before that")
+            handled_all = say("when close() returns, all that was queued has been handled")
+            self.fail(handled_all, say("it returned before that"))
 
     def end(self, row: list[Registration], one: Registration) -> None:
         if one.living:
@@ -135,11 +141,11 @@ class Follower:
             due.update(one.callback for one in self.table[bus, event])
         ran = Counter(entry[2] for _, entry in stream if entry[1] == "done")
         if ran != due:
-            self.fail(f"so often runs each: {dict(due)}", f"{dict(ran)}", where=True)
+            self.fail(say("so often runs each: {times}", times=dict(due)), cut(str(dict(ran))), where=True)
         for name in self.draft.waits:
             now = [entry[1] for number, entry in stream if number < self.opened and entry[2] == name]
             if now.count("done") >= now.count("call"):
-                self.fail(f"{name} waits until the caller, whose calls have returned, lets it go on", "it did not wait")
+                self.did_not_wait(name)
         stream.clear()
         self.queued[bus].clear()
 
@@ -158,9 +164,13 @@ class Follower:
             if found is None or early:
                 self.fail_at(line, due, [*ran, *names_ahead(stream)])
             if "thread" in self.asks and not here:
-                self.fail(f"{told(line)} runs {name} on the thread that calls emit()", "it ran on another one")
+                on_its_own = say(
+                    "{line} runs {callback} on the thread that calls emit()", line=told(line), callback=name
+                )
+                self.fail(on_its_own, say("it ran on another one"))
             if "arguments" in self.asks and got != arguments:
-                self.fail(f"{told(line)} calls {name}{in_brackets(arguments)}", f"it calls {name}{in_brackets(got)}")
+                call = say("{line} calls {call}", line=told(line), call=f"{name}{in_brackets(arguments)}")
+                self.fail(call, say("it calls {call}", call=cut(f"{name}{in_brackets(got)}")))
             self.last = stream.popleft()[0]
             ahead.remove(found)
             ran.append(name)
@@ -180,12 +190,15 @@ class Follower:
         for line in lines:
             self.act(line, stream)
         if upcoming(stream) == "broke":
-            self.fail(f"{told(self.line)} returns, in {name}", f"it raises {first(self.take(stream, 'broke'))}")
+            error = cut(str(first(self.take(stream, "broke"))))
+            returns = say("{line} returns, in {callback}", line=told(self.line), callback=name)
+            self.fail(returns, say("it raises {error}", error=error))
         if waits and upcoming(stream) == "call":
-            self.fail(f"while {name} waits, no later event begins", f"{listed(names_ahead(stream))} run meanwhile")
+            seen = say("{callbacks} run meanwhile", callbacks=listed(names_ahead(stream)))
+            self.fail(say("while {callback} waits, no later event begins", callback=name), seen)
         self.take(stream, "done", name)
         if waits and self.last < self.opened:
-            self.fail(f"{name} waits until the caller, whose calls have returned, lets it go on", "it did not wait")
+            self.did_not_wait(name)
         self.line = around
         if name in self.draft.raises:
             self.errors[bus] += [event, *self.draft.raises[name]]
@@ -195,9 +208,11 @@ class Follower:
         value = first(self.take(stream, what if what == "escaped" else "returned"))
         if what == "escaped":
             if "errors" in self.asks:
-                self.fail(f"{told(line)} catches what a callback raises", f"it raised {value}")
+                catches = say("{line} catches what a callback raises", line=told(line))
+                self.fail(catches, say("it raised {error}", error=cut(str(value))))
         elif "count" in self.asks and value != len(ran):
-            self.fail(f"{told(line)} returns how many ran: {len(ran)}", f"it returned {value!r}")
+            number = say("{line} returns how many ran: {number}", line=told(line), number=len(ran))
+            self.fail(number, say("it returned {value}", value=cut(repr(value))))
 
     # --- what is not as it should be
 
@@ -206,28 +221,34 @@ class Follower:
             self.never()
         self.last, entry = stream.popleft()
         if entry[1] == "call":
-            self.fail(f"{told(self.line)} calls nobody on the caller's thread", f"it calls {entry[2]}")
+            nobody = say("{line} calls nobody on the caller's thread", line=told(self.line))
+            self.fail(nobody, say("it calls {call}", call=cut(entry[2])))
         if entry[1] != what or (whose and entry[2] != whose):
-            self.fail(f"{told(self.line)} goes on with {what} {whose}", f"{entry[1]} {entry[2]}")
+            due = say("{line} goes on with {entry}", line=told(self.line), entry=f"{what} {whose}")
+            self.fail(due, cut(f"{entry[1]} {entry[2]}"))
         return entry
 
     def never(self) -> NoReturn:
-        self.fail(
-            f"{told(self.line)} comes to its end", "it never does: the program waits or runs for ever", where=True
-        )
+        ends = say("{line} comes to its end", line=told(self.line))
+        self.fail(ends, say("it never does: the program waits or runs for ever"), where=True)
+
+    def did_not_wait(self, name: str) -> NoReturn:
+        waits = say("{callback} waits until the caller, whose calls have returned, lets it go on", callback=name)
+        self.fail(waits, say("it did not wait"))
 
     def fail_at(self, line: Line, due: list[str], ran: list[str], *, ended: bool = False) -> NoReturn:
         never = ended and self.stuck is not None
-        seen = f"it runs {listed(ran)}{', and then waits or runs for ever' if never else ''}"
-        self.fail(f"{told(line)} runs {listed(due)}", seen, where=never)
+        seen = say("it runs {callbacks}", callbacks=listed(ran))
+        if never:
+            seen = say("it runs {callbacks}, and then waits or runs for ever", callbacks=listed(ran))
+        self.fail(say("{line} runs {callbacks}", line=told(line), callbacks=listed(due)), seen, where=never)
 
     def fail(self, expected: str, seen: str, *, where: bool = False) -> NoReturn:
         rows = [*(self.stuck or [])][:4] if where else []
-        if rows:
-            seen += "; where:"
-        seen = seen if len(seen) <= _SEEN_CHARS else f"{seen[:_SEEN_CHARS]}..."
         raise CheckFailed(
-            expected=f"{self.rule}. Here, {expected}", seen=seen, evidence=[*rows, *self.draft.rows(self.lines)]
+            expected=say("{rule}. Here, {expected}", rule=self.rule, expected=expected),
+            seen=say("{seen}; where:", seen=seen) if rows else seen,
+            evidence=[*rows, *self.draft.rows(self.lines)],
         )
 
 
@@ -256,7 +277,12 @@ def first(entry: Entry) -> Value:
 
 
 def listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "nobody"
+    return cut(", ".join(names)) or say("nobody")
+
+
+def cut(text: str) -> str:
+    """What a program brought, in a message."""
+    return text if len(text) <= _SEEN_CHARS else f"{text[:_SEEN_CHARS]}..."
 
 
 def in_brackets(values: Sequence[Value]) -> str:
@@ -265,15 +291,15 @@ def in_brackets(values: Sequence[Value]) -> str:
 
 def in_threes(values: Sequence[Value]) -> str:
     """Errors: event, type and text of each."""
-    return str([tuple(values[at : at + 3]) for at in range(0, len(values), 3)])
+    return cut(str([tuple(values[at : at + 3]) for at in range(0, len(values), 3)]))
 
 
-NEVER = "it never comes to that: the program waits or runs for ever"
+NEVER = say("it never comes to that: the program waits or runs for ever")
 
 
 def played(
     submission: Submission, scenario: Callable[..., Any], argument: Sequence[Any], *, comes_to: str
-) -> tuple[Any, list[str] | None]:
+) -> tuple[Any, list[Evidence] | None]:
     """What a scenario answers; of one that is stuck, what it has written down so far, and where it is.
 
     Args:

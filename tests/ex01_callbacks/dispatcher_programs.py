@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from grader.checks import say
+
 Value = int | str | None
 Line = list[Any]  # one call: its name, the number of the dispatcher, and with what
 _ROWS = 8  # of a program in a message
@@ -56,13 +58,18 @@ class Draft:
         """These lines of the caller as a person would write them, and what the callbacks do that they register."""
         within = [line for body in self.bodies.values() for line in body]
         registered = [line[3] for line in (*lines, *within) if line[0] == "on"]
-        texts = []
+        texts: list[str] = []
         for name in dict.fromkeys(registered):
-            acts = [*map(told, self.bodies.get(name, [])), *(["wait"] if name in self.waits else [])]
-            texts += [f"# {name}, the first time that it runs: {', '.join(acts)}"] if acts else []
+            acts = ", ".join(map(told, self.bodies.get(name, [])))
+            if acts and name in self.waits:
+                texts.append(say("# {callback}, the first time that it runs: {acts}, wait", callback=name, acts=acts))
+            elif acts:
+                texts.append(say("# {callback}, the first time that it runs: {acts}", callback=name, acts=acts))
+            elif name in self.waits:
+                texts.append(say("# {callback}, the first time that it runs: wait", callback=name))
             if name in self.raises:
                 kind, text = self.raises[name]
-                texts.append(f"# {name} raises {kind}({text!r})")
+                texts.append(say("# {callback} raises {error}", callback=name, error=f"{kind}({text!r})"))
         rows = ["#"]
         for text in [*texts, *map(told, lines)]:
             if "#" in text + rows[-1] or len(rows[-1]) + len(text) > 64:
@@ -99,18 +106,29 @@ def told(line: Line) -> str:
             return f"for _ in range({count}): {name}.emit_async({event!r})"
         case "close", _:
             return f"{name}.close()"
-        case "runs", [callback]:
-            return f"# {callback} runs by now, and waits"
         case "errors", _:
             return f"{name}.errors"
-        case "ran", [count]:
-            return f"# wait until {count} callbacks have run"
-        case "open", _:
-            return "# who waits may go on"
-        case "joins", _:
-            return "# wait for the thread"
+        case "rest", _:
+            return "sleep(0.05)"
         case _:
-            return {"rest": "sleep(0.05)", "left": "# look for threads that are left"}.get(what, what)
+            return remark(what, rest)
+
+
+def remark(what: str, rest: Sequence[Any]) -> str:
+    """What the caller does between its calls, as a person would write it into the program."""
+    match what, rest:
+        case "runs", [callback]:
+            return say("# {callback} runs by now, and waits", callback=callback)
+        case "ran", [count]:
+            return say("# wait until {count} callbacks have run", count=count)
+        case "open", _:
+            return say("# who waits may go on")
+        case "joins", _:
+            return say("# wait for the thread")
+        case "left", _:
+            return say("# look for threads that are left")
+        case _:
+            return what
 
 
 def fill(draft: Draft, size: int, acts: str, *, arguments: int = 0) -> None:

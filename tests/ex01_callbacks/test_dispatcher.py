@@ -17,7 +17,7 @@ from dispatcher_model import NEVER, played, require_right
 from dispatcher_programs import Draft, Value, drafts, fill, some_raise
 from typing_extensions import TypedDict
 
-from grader.checks import CLONE_CALLS, Budgets, Count, Growth, Run, Submission, quiet_for, require
+from grader.checks import CLONE_CALLS, Budgets, Count, Growth, Run, Submission, quiet_for, require, say
 
 Sizes = Mapping[str, int]
 
@@ -34,8 +34,8 @@ def test_sync(submission: Submission, rng: Random) -> None:
     require_right(
         submission,
         drafts(rng, 8, write),
-        rule="emit() runs each callback of its event once, and returns when all have run",
-        comes_to="emit() calls the callbacks and returns",
+        rule=say("emit() runs each callback of its event once, and returns when all have run"),
+        comes_to=say("emit() calls the callbacks and returns"),
     )
 
 
@@ -44,8 +44,8 @@ def test_call(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 6, lambda draft, size: fill(draft, size, "on emit", arguments=4)),
         asks=["arguments", "thread"],
-        rule="emit(event, *args) calls callback(*args) on its caller's thread",
-        comes_to="emit() calls the callbacks and returns",
+        rule=say("emit(event, *args) calls callback(*args) on its caller's thread"),
+        comes_to=say("emit() calls the callbacks and returns"),
     )
 
 
@@ -60,8 +60,8 @@ def test_order(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 4, write),
         asks=["order"],
-        rule="callbacks run in the order of their registration",
-        comes_to="emit() calls the callbacks and returns",
+        rule=say("callbacks run in the order of their registration"),
+        comes_to=say("emit() calls the callbacks and returns"),
     )
 
 
@@ -93,18 +93,30 @@ def test_bind_all(submission: Submission, rng: Random) -> None:
     for size in range(1, 8):
         ids = [rng.randrange(1000) for _ in range(size)]
         cases.append((ids, rng.choices(range(size), k=size + 2), f"{rng.getrandbits(20):x}"))
-    comes_to = "bind_all() returns, and so does what it gives"
+    comes_to = say("bind_all() returns, and so does what it gives")
     told, stuck = played(submission, binds, cases, comes_to=comes_to)
     for (ids, turns, salt), rows in zip(cases, told, strict=False):
         due = [ids[turn] for turn in turns]
-        every = f"each function that bind_all(iter({ids}), fn) gives"
-        for what, wanted, expected, seen in (
-            ("count", [len(ids)], f"bind_all(iter({ids}), fn) gives a function for each id: {len(ids)}", "{}"),
-            ("early", [], f"bind_all(iter({ids}), fn) does not call fn yet", "fn was called with {}"),
-            ("calls", due, f"{every} calls fn with its own id each time; here {due}", "fn was called with {}"),
-            ("results", [f"<{one} {salt}>" for one in due], f"{every} returns what fn returns", "{}"),
+        call = f"bind_all(iter({ids}), fn)"
+        for what, wanted, expected in (
+            ("count", [len(ids)], say("{call} gives a function for each id: {count}", call=call, count=len(ids))),
+            ("early", [], say("{call} does not call fn yet", call=call)),
+            (
+                "calls",
+                due,
+                say(
+                    "each function that {call} gives calls fn with its own id each time; here {ids}", call=call, ids=due
+                ),
+            ),
+            (
+                "results",
+                [f"<{one} {salt}>" for one in due],
+                say("each function that {call} gives returns what fn returns", call=call),
+            ),
         ):
-            require(rows[what] == wanted, expected=expected, seen=seen.format(str(rows[what])[:300]))
+            seen = str(rows[what])[:300]
+            called = say("fn was called with {ids}", ids=seen)
+            require(rows[what] == wanted, expected=expected, seen=called if what in ("early", "calls") else seen)
     require(stuck is None and len(told) == len(cases), expected=comes_to, seen=NEVER, evidence=stuck or [])
 
 
@@ -121,8 +133,8 @@ def test_off(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 8, write),
         asks=["order"],
-        rule="what on() returns ends exactly its own registration, and does nothing the second time",
-        comes_to="the function that on() gives ends the registration and returns",
+        rule=say("what on() returns ends exactly its own registration, and does nothing the second time"),
+        comes_to=say("the function that on() gives ends the registration and returns"),
     )
 
 
@@ -147,8 +159,8 @@ def test_once(submission: Submission, rng: Random) -> None:
     require_right(
         submission,
         drafts(rng, 8, write),
-        rule="a registration with once=True is over with the first event",
-        comes_to="a callback with once=True is called, and may be unsubscribed after it",
+        rule=say("a registration with once=True is over with the first event"),
+        comes_to=say("a callback with once=True is called, and may be unsubscribed after it"),
     )
 
 
@@ -178,8 +190,8 @@ def test_mutate(submission: Submission, rng: Random) -> None:
     require_right(
         submission,
         drafts(rng, 18, write),
-        rule="who subscribes meanwhile runs from the next event on, and nobody is skipped because others leave",
-        comes_to="on() and unsubscribing return inside of a callback",
+        rule=say("who subscribes meanwhile runs from the next event on, and nobody is skipped because others leave"),
+        comes_to=say("on() and unsubscribing return inside of a callback"),
     )
 
 
@@ -193,8 +205,8 @@ def test_error(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 8, write),
         asks=["errors"],
-        rule="what a callback raises stops no other, and is reported in errors",
-        comes_to="emit() returns although a callback raised",
+        rule=say("what a callback raises stops no other, and is reported in errors"),
+        comes_to=say("emit() returns although a callback raised"),
     )
 
 
@@ -215,8 +227,8 @@ def test_apart(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 4, write),
         asks=["errors"],
-        rule="each Dispatcher has registrations and errors of its own",
-        comes_to="emit() calls the callbacks and returns",
+        rule=say("each Dispatcher has registrations and errors of its own"),
+        comes_to=say("emit() calls the callbacks and returns"),
     )
 
 
@@ -236,8 +248,8 @@ def test_reenter(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 6, write),
         asks=["arguments", "errors"],
-        rule="emit() inside of a callback does what it does elsewhere, and returns when its callbacks have run",
-        comes_to="emit() inside of a callback calls callbacks and returns",
+        rule=say("emit() inside of a callback does what it does elsewhere, and returns when its callbacks have run"),
+        comes_to=say("emit() inside of a callback calls callbacks and returns"),
     )
 
 
@@ -256,8 +268,8 @@ def test_count(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 7, write),
         asks=["count"],
-        rule="emit() returns how many callbacks ran",
-        comes_to="emit() returns, also for an event that nobody subscribed to",
+        rule=say("emit() returns how many callbacks ran"),
+        comes_to=say("emit() returns, also for an event that nobody subscribed to"),
     )
 
 
@@ -282,8 +294,8 @@ def test_async_returns(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 4, write),
         asks=["anyhow"],
-        rule="emit_async() returns at once, whatever the worker does, and callbacks run on another thread",
-        comes_to="calls of emit_async() return while the callback of the first waits, and then all run",
+        rule=say("emit_async() returns at once, whatever the worker does, and callbacks run on another thread"),
+        comes_to=say("calls of emit_async() return while the callback of the first waits, and then all run"),
     )
 
 
@@ -311,8 +323,8 @@ def test_async_args(submission: Submission, sizes: Sizes, rng: Random) -> None:
         submission,
         drafts(rng, 1, write),
         asks=["arguments"],
-        rule="queued events are handled one after another, in the order of the calls, each with its own arguments",
-        comes_to="emit_async() puts events into a queue, and the worker handles them",
+        rule=say("queued events are handled one after another, in the order of the calls, each with its own arguments"),
+        comes_to=say("emit_async() puts events into a queue, and the worker handles them"),
     )
 
 
@@ -334,8 +346,8 @@ def test_async_error(submission: Submission, rng: Random) -> None:
         submission,
         drafts(rng, 5, write),
         asks=["errors"],
-        rule="the worker does for each event what emit() does, also when a callback raises",
-        comes_to="the worker goes on with the next event although a callback raised",
+        rule=say("the worker does for each event what emit() does, also when a callback raises"),
+        comes_to=say("the worker goes on with the next event although a callback raised"),
     )
 
 
@@ -357,8 +369,10 @@ def test_close(submission: Submission, rng: Random) -> None:
     require_right(
         submission,
         drafts(rng, 1, write),
-        rule="close() waits until all that was queued has been handled, and ends the worker of this dispatcher alone",
-        comes_to="close() returns, also when nothing was ever queued",
+        rule=say(
+            "close() waits until all that was queued has been handled, and ends the worker of this dispatcher alone"
+        ),
+        comes_to=say("close() returns, also when nothing was ever queued"),
     )
 
 
@@ -397,8 +411,8 @@ def held(student: Any, room: Any, count: int) -> int:
 
 def require_all_ran(run: Run, emits: int, weights: list[int]) -> None:
     """That each callback ran for each event: all weigh something, and together what only these do."""
-    each = f"each of {emits} events runs its {len(weights)} callbacks"
-    require(run.result() == emits * sum(weights), expected=each, seen="others ran")
+    each = say("each of {events} events runs its {callbacks} callbacks", events=emits, callbacks=len(weights))
+    require(run.result() == emits * sum(weights), expected=each, seen=say("others ran"))
 
 
 def test_threads(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random) -> None:
@@ -409,8 +423,8 @@ def test_threads(submission: Submission, budget: Budgets, sizes: Sizes, rng: Ran
             run.go(weights)  # which no callback can have had before
             run.until("held")
             beside = run.threads() - 1
-            worker = "a worker, in the callback of the first event"
-            require(beside > 0, expected=worker, seen="no thread beside the caller's")
+            worker = say("a worker, in the callback of the first event")
+            require(beside > 0, expected=worker, seen=say("no thread beside the caller's"))
             budget.at_most("threads_beside_the_callers", beside)
             require_all_ran(run, emits, weights)
         budget.at_most("threads_started", calls.of(*CLONE_CALLS))
@@ -552,7 +566,11 @@ def test_ops(submission: Submission, budget: Budgets, sizes: Sizes, rng: Random)
             heard = run.result()
         for label, events in (("few", growth.few), ("many", growth.many)):
             wanted = [place % events for count in emitted for place in places[:count]]
-            expected = f"with {events:,} events, emits of single ones run the callbacks {wanted}"
+            expected = say(
+                "with {events:,} events, emits of single ones run the callbacks {callbacks}",
+                events=events,
+                callbacks=wanted,
+            )
             require(heard[label] == wanted, expected=expected, seen=heard[label])
         return one, further
 

@@ -3,12 +3,12 @@ course's own copy of that kernel is found.
 """
 
 import contextlib
-import re
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from grader.checks import CheckFailed, ForbiddenUse, Stuck
+from grader.checks import CheckFailed, NotImported, Raised, Stuck
 
 sys.path.append(str(Path(__file__).parents[2] / "exercises" / Path(__file__).parent.name))
 
@@ -20,20 +20,16 @@ def told_as(expected: str | Callable[[], str], *, simulated: bool = True) -> Ite
     """A failure in the block is told as that of this expectation; what the simulated kernel says, in its own words."""
     try:
         yield
-    except ForbiddenUse:
+    except NotImported:
         raise
-    except CheckFailed as failure:
+    except (Raised, Stuck) as failure:
         what = expected if isinstance(expected, str) else expected()
         if isinstance(failure, Stuck):
             raise failure.retold(expected=what) from failure
-        words = re.fullmatch(r"it raised (?:uring_sim\.)?Misuse: (.*)", failure.seen, re.DOTALL)
-        if words is not None:
-            raise CheckFailed(
-                expected=what, seen=f"the simulated kernel: {words[1]}", evidence=failure.evidence
-            ) from failure
-        if not failure.seen.startswith("it raised"):
-            raise
+        if failure.exception == "Misuse":
+            seen = f"the simulated kernel: {failure.says}"
+            raise CheckFailed(expected=what, seen=seen, evidence=failure.evidence) from failure
         seen = failure.seen
-        if "[Errno 9]" in seen and simulated:
+        if failure.errno == errno.EBADF and simulated:
             seen += "; only the simulated kernel knows this descriptor, so nothing but the ring can read from it"
         raise failure.retold(expected=what, seen=seen) from failure

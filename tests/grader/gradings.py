@@ -60,7 +60,7 @@ class Done:
         return {check.name: str(check.outcome) for check in self.report.checks} if self.report else {}
 
     def message(self, check: str) -> str:
-        return next(one.message for one in self.graded.checks if one.name == check)
+        return next(one.message("en") for one in self.graded.checks if one.name == check)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def failure_of(act: Callable[[], object]) -> list[Any]:
     try:
         given = act()
     except CheckFailed as failure:
-        return [type(failure).__name__, failure.expected, failure.seen, list(failure.evidence)]
+        return [type(failure).__name__, failure.expected, failure.seen, [row.text for row in failure.evidence]]
     except (Unmeasured, GraderError) as other:
         return [type(other).__name__, str(other)]
     return ["nothing", given]

@@ -34,7 +34,7 @@ from gradings import (
     wait_until,
 )
 
-SCHEMA = Path(grader.__file__).parent / "report/schemas/report-1.json"
+SCHEMA = Path(grader.__file__).parent / "report/schemas/report-2.json"
 ESCAPE = "\x1b"
 
 
@@ -227,7 +227,7 @@ def test_a_report_on_standard_output_is_all_that_is_there_and_fits_the_schema(co
     assert done.code == 1
     document = json.loads(done.out)
     jsonschema.validate(document, json.loads(SCHEMA.read_text()))
-    assert document["schema"] == "tracegrade/report/1"
+    assert document["schema"] == "tracegrade/report/2"
     assert [check["outcome"] for check in document["checks"]] == ["passed", "failed", "not_run", "not_run"]
     assert "Grading ex90_tiny" in done.err
     assert "Score 20 of 100" in done.err

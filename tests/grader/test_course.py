@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from grader.course.load import Course, Exercise, Text, find_course_root, load_course
+from grader.course.load import Course, Exercise, find_course_root, load_course
+from grader.course.text import Text
 from grader.errors import CourseError, UsageError
 from grader.prove.promises import read_promises
 
@@ -574,7 +575,7 @@ def test_a_course_is_read_whole(root: Path, parser: str) -> None:
     assert exercise.forbidden.calls["select"].in_("en") == "it hands over the whole interest set"
     (budget,) = exercise.check("idle").budgets
     assert (budget.name, budget.limit, budget.reference, budget.naive) == ("idle_syscalls", 5, 0, 3500)
-    assert (budget.unit, budget.formula.in_("en"), budget.why.in_("en")) == (
+    assert (budget.unit.in_("en"), budget.formula.in_("en"), budget.why.in_("en")) == (
         "calls",
         "system calls in 0.5 s",
         "nothing is ready",

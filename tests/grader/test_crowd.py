@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.failures import CheckFailed, Crashed, Unmeasured
+from grader.failures import CheckFailed, Crashed, Evidence, Unmeasured
 from grader.measure import clients as crowd_module
 from grader.measure.clients import Client, Crowd, Unread, not_accepted, polled, shown, wait_for
 
@@ -235,7 +235,7 @@ def test_silence_ends_when_the_watch_says_so_and_keeps_the_kind_of_failure() -> 
         client.close()
 
     assert (failure.value.expected, failure.value.seen) == ("the reply b'HELLO' to b'hello'", "nothing")
-    assert failure.value.evidence == ("a line",)
+    assert failure.value.evidence == (Evidence("a line"),)
 
 
 def test_silence_after_a_part_of_the_reply_is_told_with_the_part() -> None:

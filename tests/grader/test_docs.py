@@ -181,9 +181,9 @@ def test_the_container_command_is_the_one_that_the_kit_prints() -> None:
 
 
 def test_the_committed_schema_is_current() -> None:
-    schema = ROOT / "grader" / "report" / "schemas" / "report-1.json"
+    schema = ROOT / "grader" / "report" / "schemas" / "report-2.json"
 
-    assert schema.read_text() == json_schema_text(), "run `grade schema > grader/report/schemas/report-1.json`"
+    assert schema.read_text() == json_schema_text(), "run `grade schema > grader/report/schemas/report-2.json`"
 
 
 def test_the_report_page_names_every_field_of_the_schema_and_no_other() -> None:
@@ -241,8 +241,8 @@ def test_the_picture_shows_a_run_of_this_course(picture: str, course: Course) ->
         "grade ex03 --submission tests/ex03_epoll/wrong/timeout_10ms --only idle",
         check.title.in_("en"),
         check.hint.in_("en"),
-        f"at most {budget.limit:g} {budget.unit}: {budget.formula.in_('en')}",
-        f"{budget.name} ({budget.unit})",
+        f"at most {budget.limit:g} {budget.unit.in_('en')}: {budget.formula.in_('en')}",
+        f"{budget.name} ({budget.unit.in_('en')})",
         "FAIL",
         "epoll_wait(",
         "grade ex03 --solution",

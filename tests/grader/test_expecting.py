@@ -17,7 +17,8 @@ from grader.checks import (
     require,
     unless_noise,
 )
-from grader.course.load import Budget, Text
+from grader.course.load import Budget
+from grader.course.text import Text
 from handing_in import failure_of
 
 
@@ -113,7 +114,7 @@ def test_what_noise_may_spoil_is_tried_three_times_at_most(ends: list[Any], told
 def budgets() -> Budgets:
     words = {"formula": Text({"en": "counted"}), "why": Text({"en": "no more"})}
     rules = [
-        Budget(name=name, limit=limit, reference=0.0, naive=limit * 10, unit="instructions", **words)
+        Budget(name=name, limit=limit, reference=0.0, naive=limit * 10, unit=Text({"en": "instructions"}), **words)
         for name, limit in (("one", 1000.0), ("each", 2.0))
     ]
     return Budgets(rules=tuple(rules), language="en")

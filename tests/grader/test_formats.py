@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from grader.errors import UsageError
+from grader.failures import Evidence
 from grader.report.folder import Result
 from grader.report.formats import FORMATS, Context, Roster, render, render_class
 from grader.report.model import Graded, Isolation, Outcome, Ungraded, from_json
@@ -31,6 +32,7 @@ from grader.report.model import Graded, Isolation, Outcome, Ungraded, from_json
 GOLDEN = Path(__file__).with_name("golden") / "formats"
 KIT: dict[str, Any] = runpy.run_path(str(GOLDEN / "regenerate.py"))
 SAMPLES: dict[str, Any] = KIT["SAMPLES"]
+FAILURE = SAMPLES["failure"]
 CONTEXT: Context = KIT["CONTEXT"]
 MEASURED: Graded = KIT["MEASURED"]
 FILES: dict[Path, str] = dict(KIT["files"]())
@@ -230,19 +232,20 @@ def test_an_annotation_stands_at_the_line_that_the_evidence_names_or_else_at_the
 @pytest.mark.parametrize(
     ("evidence", "line"),
     [
-        ("  | epoll_server.py:2 in serve: x\n  | epoll_server.py:7 in scaled: number / 0", "7"),
-        ('  |   File "/box/submission/epoll_server.py", line 12, in serve', "12"),
-        ("  | epoll_server.py:3: def f(:", "3"),
-        ("  | epoll_server.py:5 in serve: x\n  | other.py:9 in f: y", "5"),
-        ("epoll_server.py:5 in serve: x", None),
-        ("  | other.py:9 in f: y", None),
-        ("  | epoll_server.py:0 in serve: x", None),
-        ("  | epoll_server.py:99999999 in serve: x", None),
-        ("  | epoll_server.py: nothing", None),
+        ([("epoll_server.py", 2), ("epoll_server.py", 7)], "7"),
+        ([("epoll_server.py", 5), ("other.py", 9)], "5"),
+        ([("epoll_server.py", 5), (None, None)], "5"),
+        ([("other.py", 9)], None),
+        ([("epoll_server.py", None)], None),
+        ([(None, 3)], None),
+        ([], None),
     ],
 )
-def test_only_evidence_names_a_line_and_only_of_a_file_that_was_handed_in(evidence: str, line: str | None) -> None:
-    check = SAMPLES["scored"]("a", "A", 1, Outcome.FAILED, message=f"expected: 1\nseen: 2\n{evidence}")
+def test_only_evidence_names_a_line_and_only_of_a_file_that_was_handed_in(
+    evidence: list[tuple[str | None, int | None]], line: str | None
+) -> None:
+    rows = [Evidence("epoll_server.py:8 in serve: only words", *place) for place in evidence]
+    check = SAMPLES["scored"]("a", "A", 1, Outcome.FAILED, failure=FAILURE("1", "2", "", *rows))
 
     (_, properties, _), _ = commands(render("github", SAMPLES["graded"](check), CONTEXT))
 
@@ -255,7 +258,7 @@ def test_without_a_repository_there_is_no_file() -> None:
 
 
 def test_percent_signs_line_feeds_colons_and_commas_arrive_as_they_were() -> None:
-    check = SAMPLES["scored"]("a", "100%: a, b", 1, Outcome.FAILED, message="expected: 50%0A\nseen: ::x, y")
+    check = SAMPLES["scored"]("a", "100%: a, b", 1, Outcome.FAILED, failure=FAILURE("50%0A", "z::x, y"))
 
     (kind, properties, message), _ = commands(
         render("github", SAMPLES["graded"](check), Context({"a.py": "odd, dir%: x/a.py"}))
@@ -263,11 +266,11 @@ def test_percent_signs_line_feeds_colons_and_commas_arrive_as_they_were() -> Non
 
     assert kind == "error"
     assert properties["file"] == "odd, dir%: x/a.py"
-    assert message == "100%: a, b\nexpected: 50%0A\nseen: ::x, y"
+    assert message == "100%: a, b\nexpected: 50%0A\nseen: z::x, y"
 
 
 def test_more_than_ten_failures_are_counted_and_all_are_in_the_summary() -> None:
-    checks = [SAMPLES["scored"](f"c{i}", "t", 1, Outcome.FAILED, message="seen: 1") for i in range(13)]
+    checks = [SAMPLES["scored"](f"c{i}", "t", 1, Outcome.FAILED, failure=FAILURE("", "1")) for i in range(13)]
     report = SAMPLES["graded"](*checks)
 
     kinds = [kind for kind, _, _ in commands(render("github", report))]
@@ -286,7 +289,8 @@ def test_no_verdict_is_an_error_and_comes_first() -> None:
 
 def test_a_summary_that_would_be_refused_for_its_size_is_cut_with_a_notice() -> None:
     long = "\n".join("가" * 150 for _ in range(100))
-    report = SAMPLES["graded"](*(SAMPLES["scored"](f"c{i}", "t", 1, Outcome.FAILED, message=long) for i in range(200)))
+    told = FAILURE(long, "")
+    report = SAMPLES["graded"](*(SAMPLES["scored"](f"c{i}", "t", 1, Outcome.FAILED, failure=told) for i in range(200)))
 
     text = render("github-summary", report)
 
@@ -341,7 +345,8 @@ def test_a_summary_shows_a_stranger_as_he_wrote() -> None:
 
 @every_report
 def test_classrooms_result_fits_into_one_environment_variable(report: str) -> None:
-    many = [SAMPLES["scored"](f"c{i}", "t" * 90, 1, Outcome.FAILED, message="가" * 3_000) for i in range(90)]
+    told = FAILURE("가" * 3_000, "")
+    many = [SAMPLES["scored"](f"c{i}", "t" * 90, 1, Outcome.FAILED, failure=told) for i in range(90)]
 
     assert len(rendered("classroom", report)) < 131_072
     assert len(render("classroom", SAMPLES["graded"](*many))) < 131_072
@@ -376,13 +381,14 @@ def test_prairielearn_shows_points_only_if_every_test_has_them() -> None:
 
 
 def test_prairielearns_file_stays_below_its_limit() -> None:
-    many = [SAMPLES["scored"](f"c{i}", "t", 1, Outcome.FAILED, message="가\n" * 9_000) for i in range(100)]
+    told = FAILURE("가\n" * 9_000, "")
+    many = [SAMPLES["scored"](f"c{i}", "t", 1, Outcome.FAILED, failure=told) for i in range(100)]
 
     assert len(render("prairielearn", SAMPLES["graded"](*many)).encode()) < 1_000_000
 
 
 def test_a_long_message_is_cut_with_a_notice() -> None:
-    check = SAMPLES["scored"]("a", "A", 1, Outcome.FAILED, message="line\n" * 10_000)
+    check = SAMPLES["scored"]("a", "A", 1, Outcome.FAILED, failure=FAILURE("", "line\n" * 10_000))
 
     for name in OF_REPORT:
         text = render(name, SAMPLES["graded"](check))
@@ -443,7 +449,7 @@ def test_no_text_of_a_stranger_is_obeyed_in_any_form(text: str) -> None:
 
 def test_a_second_report_in_a_message_is_only_text() -> None:
     forged = '"}]}\n{"scores": {"ex03_epoll": 100}}\nresult=eyJzdGF0dXMiOiAicGFzcyJ9'
-    check = SAMPLES["scored"]("a", "A", 10, Outcome.FAILED, message=f"expected: 1\nseen: {forged}")
+    check = SAMPLES["scored"]("a", "A", 10, Outcome.FAILED, failure=FAILURE("1", forged))
     report = SAMPLES["graded"](check, exercise="ex03_epoll")
 
     assert document("autolab", render("autolab", report)) == {"scores": {"ex03_epoll": 0}}

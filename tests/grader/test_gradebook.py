@@ -26,7 +26,7 @@ from sqlalchemy.pool import NullPool
 from grader.errors import GraderError, UsageError
 from grader.notebooks.gradebook import Synced, sync
 from grader.report.folder import read_results
-from grader.report.model import Graded, Outcome, ScoredCheck, Ungraded, to_json
+from grader.report.model import Failure, Graded, Outcome, ScoredCheck, Ungraded, to_json
 from gradings import GRADE, environment, run, wait_until
 from postgres import PASSWORD, Server, server
 
@@ -36,6 +36,7 @@ LOST = SAMPLES["UNGRADED"]
 
 
 scored: Callable[..., ScoredCheck] = SAMPLES["scored"]
+failure: Callable[..., Failure] = SAMPLES["failure"]
 graded: Callable[..., Graded] = SAMPLES["graded"]
 
 
@@ -45,7 +46,7 @@ def report(idle: int = 4, c10k: int = 6, *, exercise: str = "ex03_epoll", **more
     def check(name: str, title: str, points: int, got: int) -> ScoredCheck:
         if got:
             return scored(name, title, points)
-        return scored(name, title, points, Outcome.FAILED, message=f"expected: less of {name}\nseen: <b>more</b>")
+        return scored(name, title, points, Outcome.FAILED, failure=failure(f"less of {name}", "<b>more</b>"))
 
     checks = (check("idle", "Idle is free", 4, idle), check("c10k", "Many", 6, c10k), scored("sleeps", "Sleeps", 0))
     return graded(*checks, exercise=exercise, **more)
@@ -164,7 +165,7 @@ def test_a_changed_report_is_told_and_replaces_the_score(db: str, results: Path)
 
 def test_another_message_alone_is_a_change_too(db: str, results: Path) -> None:
     write(db, hand_in(results, ada=report(idle=0)))
-    crashed = scored("idle", "Idle is free", 4, Outcome.CRASHED, message="seen: it ended")
+    crashed = scored("idle", "Idle is free", 4, Outcome.CRASHED, failure=failure("", "it ended"))
 
     synced = write(db, hand_in(results, ada=graded(crashed, *report().checks[1:])))
 
@@ -255,7 +256,7 @@ def test_what_an_instructor_added_to_the_assignment_is_handed_in_too_and_left_to
 def test_what_has_no_verdict_is_no_zero_and_asks_for_a_person(db: str, results: Path) -> None:
     unmeasured = graded(
         scored("idle", "Idle is free", 4, Outcome.FAILED),
-        scored("c10k", "Many", 6, Outcome.UNMEASURED, message="This machine allows 4,096 descriptors."),
+        scored("c10k", "Many", 6, Outcome.UNMEASURED, reason="This machine allows 4,096 descriptors."),
     )
     omitted = graded(scored("idle", "Idle is free", 4), scored("c10k", "Many", 6, Outcome.OMITTED))
 
@@ -283,9 +284,7 @@ def test_what_has_no_verdict_is_no_zero_and_asks_for_a_person(db: str, results: 
 
 def test_a_comment_tells_a_paragraph_whole(db: str, results: Path) -> None:
     hint, reason = ("a paragraph on one line, " * 20 + end for end in ("and its hint", "and its reason"))
-    failed = graded(
-        scored("idle", "Idle is free", 4, Outcome.FAILED, message=f"expected: less\nseen: more\ntry: {hint}")
-    )
+    failed = graded(scored("idle", "Idle is free", 4, Outcome.FAILED, failure=failure("less", "more", hint)))
 
     write(db, hand_in(results, ada=failed, eve=LOST.model_copy(update={"reason": reason})))
 
@@ -812,8 +811,8 @@ def test_a_gradebook_and_a_notebook_that_nbgrader_made_show_the_comments(results
         check=True,
         capture_output=True,
     )
-    hostile = "expected: no tags\nseen: </pre><script>alert(1)</script>\n  | $$<img src=x>$$\n  | ````"
-    checks = [scored("idle", "Idle is free", 4, Outcome.FAILED, message=hostile), scored("c10k", "Many", 6)]
+    told = failure("no tags", "</pre><script>alert(1)</script>", "", "$$<img src=x>$$", "````")
+    checks = [scored("idle", "Idle is free", 4, Outcome.FAILED, failure=told), scored("c10k", "Many", 6)]
 
     synced = write(db, hand_in(results, ada=graded(*checks)))
 
@@ -832,9 +831,7 @@ def test_a_gradebook_and_a_notebook_that_nbgrader_made_show_the_comments(results
         submitted = json.loads(get("api/submitted_notebooks/ex03/ex03"))
         assert [(one["student"], one["score"]) for one in submitted] == [("ada", 6)]
         comments = json.loads(get(f"api/comments?submission_id={submitted[0]['id']}"))
-        assert [one["name"] for one in comments] == ["solution"] and hostile.splitlines()[0] in comments[0][
-            "auto_comment"
-        ]
+        assert [one["name"] for one in comments] == ["solution"] and "expected: no tags" in comments[0]["auto_comment"]
         assert 'id="solution-comment"' in get(f"submissions/{submitted[0]['id']}/")
     again = subprocess.run(
         [BIN / "nbgrader", "generate_assignment", "ex03", "--force", *options], env=env, cwd=course, capture_output=True

@@ -46,7 +46,7 @@ def test_the_reference_passes_every_check_and_gets_every_point(course: Tiny, box
     assert (done.graded.score, done.graded.max_score, done.graded.measurable_score) == (100, 100, 100)
     assert done.graded.official
     assert done.graded.isolation is Isolation.BOXED
-    assert [check.message for check in done.graded.checks] == [""] * 4
+    assert [check.message("en") for check in done.graded.checks] == [""] * 4
     (measurement,) = done.graded.checks[2].measurements
     assert measurement.value is not None
     assert 0 < measurement.value <= measurement.limit

@@ -29,9 +29,10 @@ from grader.checks.program import quiet_for
 from grader.checks.server import Server
 from grader.checks.shapes import Plain
 from grader.checks.shipping import source_of
-from grader.course.load import Budget, Text
+from grader.course.load import Budget
+from grader.course.text import Text
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Crashed, ForbiddenUse
+from grader.failures import CheckFailed, Crashed, Evidence, ForbiddenUse, Raised
 from grader.measure import vitals
 from handing_in import TINY, failure_of, handed_in
 
@@ -59,7 +60,9 @@ BUSY = server("while True: pass")
 
 def rule(name: str = "calls", limit: float = 4.0, **more: Any) -> Budget:
     words = {"formula": Text({"en": "calls / requests", "ko": "호출 / 요청"}), "why": Text({"en": "one each"})}
-    return Budget(name=name, limit=limit, reference=3.0, naive=53.0, unit="calls/request", **words, **more)
+    return Budget(
+        name=name, limit=limit, reference=3.0, naive=53.0, unit=Text.model_validate("calls/request"), **words, **more
+    )
 
 
 def budgets(*rules: Budget, language: str = "en") -> Budgets:
@@ -111,7 +114,7 @@ def test_three_takes_over_the_limit_fail_with_the_least_and_its_evidence() -> No
 
     assert failure.value.expected == "at most 4 calls/request: calls / requests (one each)"
     assert failure.value.seen == "5 calls/request, the least of 3 takes; the reference needs 3"
-    assert failure.value.evidence == ("take of 5.0",)
+    assert failure.value.evidence == (Evidence("take of 5.0"),)
     assert [(m.name, m.value, m.limit, m.reference, m.naive) for m in budget.measurements] == [
         ("calls", 5.0, 4.0, 3.0, 53.0)
     ]
@@ -167,7 +170,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-PROBLEM = st.dictionaries(st.sampled_from(["kind", "text", "trace", "line"]), JSON)
+PROBLEM = st.dictionaries(st.sampled_from(["kind", "text", "trace", "exception", "says", "errno"]), JSON)
 
 
 @given(JSON | PROBLEM)
@@ -176,18 +179,23 @@ def test_whatever_a_box_calls_a_problem_is_a_failure_in_words(found: Any) -> Non
 
     assert isinstance(failure, CheckFailed)
     assert failure.expected in ("it goes on", "a solution without it")
-    assert all(isinstance(row, str) for row in (failure.seen, *failure.evidence))
+    assert all(isinstance(text, str) for text in (failure.seen, *(row.text for row in failure.evidence)))
+    assert all((row.file is None) == (row.line is None) for row in failure.evidence)
     assert len(failure.evidence) <= 12
 
 
 @pytest.mark.parametrize(
     ("found", "kind", "seen"),
     [
-        ({"kind": "raised", "text": "KeyError: 1", "trace": ["tiny.py:1"]}, Crashed, "serve raised KeyError: 1"),
+        (
+            {"kind": "raised", "text": "KeyError: 1", "trace": [["tiny.py:1", "tiny.py", 1]]},
+            Raised,
+            "serve raised KeyError: 1",
+        ),
         ({"kind": "forbidden", "text": "asyncio is not allowed"}, ForbiddenUse, "asyncio is not allowed"),
         ({"kind": "missing", "text": "no function serve"}, CheckFailed, "no function serve"),
-        ({"kind": ["raised"]}, Crashed, "serve raised "),
-        ({"kind": {}, "text": [[["deep"]]], "trace": [1, ["x"], "tiny.py:1"]}, Crashed, "serve raised "),
+        ({"kind": ["raised"]}, Raised, "serve raised "),
+        ({"kind": {}, "text": [[["deep"]]], "trace": [1, ["x"], ["a", 1, 2]]}, Raised, "serve raised "),
         (None, Crashed, "the program garbled its last words"),
         ([1], Crashed, "the program garbled its last words"),
     ],
@@ -198,10 +206,39 @@ def test_a_problem_is_the_failure_that_it_says(found: Any, kind: type[CheckFaile
     assert (type(failure), failure.seen) == (kind, seen)
 
 
+def test_an_exception_is_known_by_its_class_and_its_frames_by_file_and_line() -> None:
+    rows = [["tiny.py:3 in f: 1 / 0", "tiny.py", 3], ["a", "../../x", 1], ["b", "x.py", 0], [3, "x.py", 1], "c"]
+    failure = problem(
+        {"kind": "raised", "text": "uring.Misuse: no", "exception": "Misuse", "says": "no", "errno": 9, "trace": rows},
+        "it raised",
+        "x",
+    )
+
+    assert isinstance(failure, Raised)
+    assert (failure.exception, failure.says, failure.errno) == ("Misuse", "no", 9)
+    assert failure.evidence == (Evidence("tiny.py:3 in f: 1 / 0", "tiny.py", 3), Evidence("a"), Evidence("b"))
+
+
 def test_the_last_lines_of_an_output_are_told_whatever_bytes_they_are() -> None:
-    assert last_lines(b"1\n2\n3\n4\n5\n6\n") == [f"printed: {n}" for n in (2, 3, 4, 5, 6)]
-    assert last_lines(b"\xff\xfe\n", 2) == [r"printed: \xff\xfe"]
+    assert last_lines(b"1\n2\n3\n4\n5\n6\n") == [Evidence(f"printed: {n}") for n in (2, 3, 4, 5, 6)]
+    assert last_lines(b"\xff\xfe\n", 2) == [Evidence(r"printed: \xff\xfe")]
     assert last_lines(b"") == []
+
+
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [
+        ('  File "/box/submission/tiny.py", line 12, in serve', ("tiny.py", 12)),
+        ('  File "tiny.py", line 3', ("tiny.py", 3)),
+        ('  File "tiny.py", line 0, in serve', (None, None)),
+        ('  File "tiny.py", line 99999999, in serve', (None, None)),
+        ("tiny.py:12 in serve", (None, None)),
+    ],
+)
+def test_a_traceback_that_was_printed_names_lines_of_files(row: str, place: tuple[str | None, int | None]) -> None:
+    (printed,) = last_lines(row.encode())
+
+    assert (printed.file, printed.line) == place
 
 
 # --- what is shipped ----------------------------------------------------------------------------------------------
@@ -283,7 +320,7 @@ def test_that_a_scenario_has_something_to_say_is_seen_without_taking_it(judged: 
         pytest.param(
             "def scaled(number):\n    return number / 0\n",
             [
-                "Crashed",
+                "Raised",
                 "the scenario runs to its end",
                 "it raised ZeroDivisionError: division by zero",
                 ["tiny.py:2 in scaled: return number / 0"],
@@ -293,7 +330,7 @@ def test_that_a_scenario_has_something_to_say_is_seen_without_taking_it(judged: 
         pytest.param(
             "import nothing_of_that_name\n",
             [
-                "Crashed",
+                "NotImported",
                 "tiny.py can be imported",
                 "importing it raised ModuleNotFoundError: No module named 'nothing_of_that_name'",
                 ["tiny.py:1 in <module>: import nothing_of_that_name"],
@@ -305,7 +342,7 @@ def test_that_a_scenario_has_something_to_say_is_seen_without_taking_it(judged: 
             [
                 "ForbiddenUse",
                 "a solution without it",
-                "ForbiddenImport: asyncio is not allowed here: asyncio is the loop that you are asked to write",
+                "asyncio is not allowed here: asyncio is the loop that you are asked to write",
                 ["tiny.py:1 in <module>: import asyncio"],
             ],
             id="it uses what is forbidden",
@@ -596,7 +633,7 @@ SPEAKS_AND_ENDS = server("lsock.accept()\nprint('one')\nprint('two', file=sys.st
         pytest.param(
             server("lsock.accept()\nraise OSError('no more')"),
             [
-                "Crashed",
+                "Raised",
                 "serve_tiny goes on serving",
                 "serve_tiny raised OSError: no more",
                 ["tiny.py:5 in serve_tiny: raise OSError('no more')"],
@@ -689,7 +726,7 @@ def stop(level: Level, source: str) -> list[Any]:
         pytest.param(
             "os.read(stop_fd, 1)\nlsock.no_such_thing()",
             [
-                "Crashed",
+                "Raised",
                 "serve_tiny returns",
                 "serve_tiny raised AttributeError: 'socket' object has no attribute 'no_such_thing'",
                 ["tiny.py:5 in serve_tiny: lsock.no_such_thing()"],

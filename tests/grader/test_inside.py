@@ -150,8 +150,10 @@ def test_what_an_import_raises_is_told_in_one_line_with_the_students_own(python:
         found = [load(channel, tmp_path / "in", source)["problem"] for source in RAISED]
 
     assert {problem["kind"] for problem in found} == {"raised"}
-    assert [(problem["text"], *problem["trace"]) for problem in found] == list(RAISED.values())
-    assert [problem["line"] for problem in found] == [3, 1, 2, 1, 3, 4]
+    told = [(problem["text"], *(text for text, _, _ in problem["trace"])) for problem in found]
+    assert told == list(RAISED.values())
+    assert [problem["trace"][-1][1:] for problem in found] == [["student.py", line] for line in (3, 1, 2, 1, 3, 4)]
+    assert [problem["exception"] for problem in found[-1:]] == ["Mute"]
 
 
 def test_only_the_students_own_frames_are_told_and_not_too_many(python: str, tmp_path: Path) -> None:
@@ -171,14 +173,16 @@ def test_only_the_students_own_frames_are_told_and_not_too_many(python: str, tmp
         problem = run(channel, call, folder=tmp_path / "in")["problem"]
 
     assert problem["text"] == "ZeroDivisionError: division by zero"
-    assert problem["trace"] == ["student.py:6 in deeper: return deeper(depth - 1) if depth else 1 / 0"] * 12
-    assert problem["line"] == 6
+    row = ["student.py:6 in deeper: return deeper(depth - 1) if depth else 1 / 0", "student.py", 6]
+    assert problem["trace"] == [row] * 12
+    assert (problem["exception"], problem["says"], problem["errno"]) == ("ZeroDivisionError", "division by zero", None)
 
 
 def test_a_problem_is_cut_before_it_is_sent() -> None:
-    problem = inside.problem("raised", "x" * 5000, ["y" * 500] * 20, 7)
+    problem = inside.problem("raised", "x" * 5000, [("y" * 500, "a.py", 7)] * 20, exception="E", says="z")
 
-    assert problem == {"kind": "raised", "text": "x" * 2000, "trace": ["y" * 300] * 12, "line": 7}
+    rows = [("y" * 300, "a.py", 7)] * 12
+    assert problem == {"kind": "raised", "text": "x" * 2000, "trace": rows, "exception": "E", "says": "z"}
 
 
 # --- what an exercise does without --------------------------------------------------------------------------------
@@ -316,7 +320,7 @@ def test_what_a_server_raises_is_told_with_its_line(python: str, tmp_path: Path)
 
     assert answer is not None
     assert answer["problem"]["text"] == "KeyError: 'no'"
-    assert answer["problem"]["trace"] == [
+    assert [text for text, _, _ in answer["problem"]["trace"]] == [
         'student.py:7 in serve: connection.sendall(handler(line.rstrip()) + b"\\n")',
     ]
 

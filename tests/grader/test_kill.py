@@ -63,7 +63,7 @@ class Ended:
     def words(self) -> str:
         """What a failed expectation should show."""
         checks = self.report.checks if isinstance(self.report, Graded) else ()
-        return "\n".join([self.err, *(f"{check.name}: {check.outcome}: {check.message}" for check in checks)])
+        return "\n".join([self.err, *(f"{check.name}: {check.outcome}: {check.message('en')}" for check in checks)])
 
 
 class Grading:

@@ -381,7 +381,7 @@ def test_what_a_machine_cannot_measure_waits_alone(graded: Classroom, tmp_path: 
 
 def test_an_optional_part_that_was_not_handed_in_is_no_zero() -> None:
     samples = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
-    report = samples["graded"](samples["scored"]("extra", "More", 4, Outcome.OMITTED, message="there is no more.py"))
+    report = samples["graded"](samples["scored"]("extra", "More", 4, Outcome.OMITTED, reason="there is no more.py"))
 
     with pytest.raises(NoVerdict, match=r"extra was not handed in: there is no more\.py"):
         verdict(report, "extra")
@@ -626,7 +626,9 @@ def test_points_that_were_neither_won_nor_lost_are_no_verdict(
 ) -> None:
     """As in every other form of a report."""
     samples = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
-    report = samples["graded"](samples["scored"]("c10k", "Many", points, outcome, message="Why."))
+    report = samples["graded"](
+        samples["scored"]("c10k", "Many", points, outcome, **samples["because"](outcome, "Why."))
+    )
 
     with pytest.raises(NoVerdict, match=said) if told else nullcontext():
         assert verdict(report, "c10k").outcome is outcome

@@ -176,7 +176,7 @@ def test_words_of_a_report_cannot_move_the_cursor() -> None:
     [
         pytest.param(None, "there is no such file", id="no file"),
         pytest.param("not JSON", "this is no report", id="no JSON"),
-        pytest.param('{"schema": "tracegrade/report/9"}', "this is no report", id="another schema"),
+        pytest.param('{"schema": "tracegrade/report/9"}', "of version 9", id="another schema"),
         pytest.param(to_json(SAME), "this course has no exercise 'ex03_epoll'", id="another course"),
     ],
 )

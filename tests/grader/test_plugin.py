@@ -181,13 +181,13 @@ def test_each_way_to_end_is_an_outcome_of_its_own(judge: Judge) -> None:
         "is_unmeasured": "unmeasured",
         "is_omitted": "omitted",
     }
-    assert judged["is_omitted"].message == "An extra part."
-    assert judged["passes"].message == ""
-    assert judged["fails"].message == (
+    assert judged["is_omitted"].message("en") == "An extra part."
+    assert judged["passes"].message("en") == ""
+    assert judged["fails"].message("en") == (
         "expected: a reply\nseen: silence\ntry: Think of fails.\n  | one line\n  | another"
     )
-    assert judged["asserts"].message.startswith("expected: The check asserts\nseen: one is not two\n")
-    assert judged["is_unmeasured"].message == "There is no ruler here."
+    assert judged["asserts"].message("en").startswith("expected: The check asserts\nseen: one is not two\n")
+    assert judged["is_unmeasured"].message("en") == "There is no ruler here."
 
 
 def test_a_check_that_reaches_its_own_deadline_is_timed_out_and_the_next_one_runs(judge: Judge) -> None:
@@ -208,8 +208,8 @@ def test_a_check_that_reaches_its_own_deadline_is_timed_out_and_the_next_one_run
     )
 
     assert judged.outcomes == {"waits": "timed_out", "goes_on": "passed"}
-    assert "expected: the check to end" in judged["waits"].message
-    assert "try: Think of waits." in judged["waits"].message
+    assert "expected: the check to end" in judged["waits"].message("en")
+    assert "try: Think of waits." in judged["waits"].message("en")
 
 
 def test_a_deadline_is_over_when_its_check_is(judge: Judge) -> None:
@@ -277,9 +277,9 @@ def test_what_a_check_needs_decides_whether_it_runs(judge: Judge) -> None:
         "needs_the_unmeasured": "unmeasured",
         "needs_it_and_fails": "failed",
     }
-    assert judged["needs_the_unmeasured"].message == "Needs is_unmeasured, which this machine cannot measure."
-    assert judged["needs_the_failed"].message == "needs fails"
-    assert judged["needs_the_not_run"].message == "needs needs_the_failed"
+    assert judged["needs_the_unmeasured"].message("en") == "Needs is_unmeasured, which this machine cannot measure."
+    assert judged["needs_the_failed"].message("en") == "needs fails"
+    assert judged["needs_the_not_run"].message("en") == "needs needs_the_failed"
 
 
 def test_checks_run_in_the_order_of_the_exercise_and_only_the_wanted_ones(judge: Judge) -> None:
@@ -309,7 +309,7 @@ def test_a_strangers_words_are_made_safe_and_cut(judge: Judge) -> None:
             raise CheckFailed(expected="peace", seen="\\x1b[2Jnoise\\x00", evidence=["\\x07" + "x" * 10_000] * 50)
     """)
 
-    message = judged["fails"].message
+    message = judged["fails"].message("en")
     assert "\x1b" not in message
     assert "\x00" not in message
     assert "\x07" not in message
@@ -321,7 +321,7 @@ def test_a_strangers_words_are_made_safe_and_cut(judge: Judge) -> None:
 def test_hints_are_in_the_language_that_was_asked_for(judge: Judge) -> None:
     judged = judge("def test_it():\n    assert False", language="ko")
 
-    assert "try: it을 생각하라." in judged["it"].message
+    assert "try: it을 생각하라." in judged["it"].message("en")
 
 
 # --- what a check is given ----------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_random_inputs_follow_from_the_seed_and_the_check(judge: Judge) -> None:
     """
 
     def drawn(seed: int) -> list[str]:
-        return [check.message.splitlines()[1] for check in judge(checks, seed=seed).checks]
+        return [check.message("en").splitlines()[1] for check in judge(checks, seed=seed).checks]
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
@@ -357,8 +357,8 @@ def test_a_budget_is_measured_and_its_limit_holds(judge: Judge) -> None:
     assert judged.outcomes == {"spends": "failed"}
     (measurement,) = judged["spends"].measurements
     assert (measurement.value, measurement.limit, measurement.reference, measurement.naive) == (4, 3, 2, 50)
-    assert "expected: at most 3 calls: calls in the window (two are enough)" in judged["spends"].message
-    assert "seen: 4 calls; the reference needs 2" in judged["spends"].message
+    assert "expected: at most 3 calls: calls in the window (two are enough)" in judged["spends"].message("en")
+    assert "seen: 4 calls; the reference needs 2" in judged["spends"].message("en")
 
 
 def test_what_an_author_wrote_about_a_budget_is_told_whole(judge: Judge) -> None:
@@ -370,7 +370,7 @@ def test_what_an_author_wrote_about_a_budget_is_told_whole(judge: Judge) -> None
 
     judged = judge(spends, rules={"spends": BUDGET.replace("two are enough", f'"{why}"')})
 
-    assert f"expected: at most 3 calls: calls in the window ({why})\n" in judged["spends"].message
+    assert f"expected: at most 3 calls: calls in the window ({why})\n" in judged["spends"].message("en")
 
 
 def test_of_a_count_that_may_be_taken_again_the_least_of_three_counts(judge: Judge) -> None:
@@ -398,8 +398,8 @@ def test_of_a_count_that_may_be_taken_again_the_least_of_three_counts(judge: Jud
 
     assert judged.outcomes == {"is_noisy": "passed", "is_too_much": "failed", "is_far_too_much": "failed"}
     assert judged["is_noisy"].measurements[0].value == 3
-    assert "seen: 4 calls, the least of 3 takes; the reference needs 2" in judged["is_too_much"].message
-    assert "seen: 31 calls; the reference needs 2" in judged["is_far_too_much"].message
+    assert "seen: 4 calls, the least of 3 takes; the reference needs 2" in judged["is_too_much"].message("en")
+    assert "seen: 31 calls; the reference needs 2" in judged["is_far_too_much"].message("en")
 
 
 def test_what_a_check_has_not_compared_it_gives_no_points_for(judge: Judge) -> None:
@@ -431,9 +431,9 @@ def test_what_a_check_has_not_compared_it_gives_no_points_for(judge: Judge) -> N
         "fails_before": "failed",
         "watches": "unmeasured",
     }
-    assert judged["forgets_it"].message == "The check has compared nothing with calls."
-    assert judged["knows_no_budget"].message == "The check has compared nothing with waits."
-    assert judged["watches"].message == "Nothing can be counted here."
+    assert judged["forgets_it"].message("en") == "The check has compared nothing with calls."
+    assert judged["knows_no_budget"].message("en") == "The check has compared nothing with waits."
+    assert judged["watches"].message("en") == "Nothing can be counted here."
 
 
 def test_a_count_that_cannot_be_taken_is_unmeasured_and_not_a_pass(judge: Judge) -> None:
@@ -451,7 +451,7 @@ def test_a_count_that_cannot_be_taken_is_unmeasured_and_not_a_pass(judge: Judge)
     )
 
     assert judged.outcomes == {"cannot_count": "unmeasured", "fails_besides": "failed"}
-    assert judged["cannot_count"].message == "Nothing can be counted here."
+    assert judged["cannot_count"].message("en") == "Nothing can be counted here."
     assert [measurement.value for measurement in judged["cannot_count"].measurements] == [None]
 
 
@@ -578,7 +578,7 @@ def test_a_program_that_is_killed_each_time_has_crashed(judge: Judge) -> None:
     judged = judge(LOST.format(times=9, whose="INSIDE"))
 
     assert judged.outcomes == {"loses_its_box": "crashed"}
-    assert "seen: it was killed, time 2" in judged["loses_its_box"].message
+    assert "seen: it was killed, time 2" in judged["loses_its_box"].message("en")
 
 
 def test_a_tracer_or_wall_that_is_killed_each_time_is_the_machines_fault(judge: Judge) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from grader.box.levels import Level
 from grader.checks.policies import Policies
-from grader.course.load import Check, Text, Watch, load_course
-from grader.failures import ForbiddenUse
+from grader.course.load import Check, Watch, load_course
+from grader.course.text import Text
+from grader.failures import Evidence, ForbiddenUse
 from grader.measure.strace import CLONE_CALLS, Call, Window
 from grader.report.model import Outcome
 from handing_in import TINY, failure_of, handed_in
@@ -61,7 +62,7 @@ def test_what_happens_before_the_owner_has_run_is_told_at_the_owner_alone() -> N
 
     assert failure.value.expected == "one process, in every run"
     assert failure.value.seen == "fork, in a run of the check scaled"
-    assert failure.value.evidence == ("fork() = 7",)
+    assert failure.value.evidence == (Evidence("fork() = 7"),)
 
 
 def test_what_happens_after_the_owner_has_passed_is_told_at_the_check_whose_box_it_was() -> None:

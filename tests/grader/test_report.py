@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from grader.report import model as report
-from grader.report.model import UNCOUNTED, Check, Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Check, Graded, Outcome, ScoredCheck, Ungraded
 
 SAMPLES: dict[str, Any] = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
 REPORTS: dict[str, Graded | Ungraded] = SAMPLES["REPORTS"]
@@ -31,7 +31,8 @@ def keys(value: object) -> Iterator[str]:
 
 
 def check(outcome: Outcome, **more: object) -> dict[str, Any]:
-    return {"name": "many", "title": "Many", "points": 5, "outcome": outcome, "duration_s": 0.1} | more
+    told: dict[str, object] = SAMPLES["because"](outcome)
+    return {"name": "many", "title": "Many", "points": 5, "outcome": outcome, "duration_s": 0.1} | told | more
 
 
 @each_report
@@ -59,7 +60,7 @@ def test_the_published_schema_is_current() -> None:
     [
         pytest.param({"score": "twelve"}, id="a score that is a word"),
         pytest.param({"graded": False}, id="a score in a report without a verdict"),
-        pytest.param({"schema": "tracegrade/report/2"}, id="another version"),
+        pytest.param({"schema": "tracegrade/report/x"}, id="another version"),
         pytest.param({"isolation": "perfect"}, id="a level that does not exist"),
         pytest.param({"note": ""}, id="a key that does not exist"),
     ],
@@ -75,13 +76,14 @@ def test_neither_the_schema_nor_the_reader_takes_a_spoilt_report(spoilt: dict[st
 def test_a_report_says_its_schema_first() -> None:
     first = next(iter(json.loads(report.to_json(REPORTS["failing"])).items()))
 
-    assert first == ("schema", "tracegrade/report/1")
+    assert first == ("schema", "tracegrade/report/2")
 
 
-def test_another_schema_version_is_refused() -> None:
-    text = report.to_json(REPORTS["full_pass"]).replace("tracegrade/report/1", "tracegrade/report/2")
+@pytest.mark.parametrize(("version", "cure"), [(1, "Grade the submission again"), (3, "Update this kit")])
+def test_another_version_of_the_schema_is_refused_with_what_to_do(version: int, cure: str) -> None:
+    text = report.to_json(REPORTS["full_pass"]).replace("tracegrade/report/2", f"tracegrade/report/{version}")
 
-    with pytest.raises(ValueError, match="tracegrade/report/1"):
+    with pytest.raises(report.OtherVersion, match=f"of version {version}, and this kit reads version 2. {cure}"):
         report.from_json(text)
 
 
@@ -132,9 +134,7 @@ def test_what_does_not_count_is_neither_points_nor_a_failure(outcome: Outcome) -
     assert sample.passed
 
 
-@pytest.mark.parametrize(
-    "outcome", [outcome for outcome in Outcome if outcome is not Outcome.PASSED and outcome not in UNCOUNTED]
-)
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome.loses_points])
 def test_any_other_outcome_means_that_not_all_passed(outcome: Outcome) -> None:
     sample = SAMPLES["graded"](SAMPLES["scored"]("basic", "Basic", 4), SAMPLES["scored"]("many", "Many", 0, outcome))
 
@@ -165,3 +165,23 @@ def test_not_even_checks_that_have_scores_bring_one_into_an_ungraded_report() ->
 def test_reports_do_not_change(sample: str) -> None:
     with pytest.raises(ValueError, match="frozen"):
         REPORTS[sample].seed = 1
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_what_a_check_says_follows_from_its_outcome(outcome: Outcome) -> None:
+    failure, reason = SAMPLES["failure"]("a", "b"), "because"
+    wanted = (outcome.failed, not outcome.failed and outcome is not Outcome.PASSED)
+
+    for told in ((False, False), (True, False), (False, True), (True, True)):
+        value = check(outcome, failure=failure if told[0] else None, reason=reason if told[1] else "")
+        if told == wanted:
+            Check.model_validate(value)
+        else:
+            with pytest.raises(ValueError, match="check many: only a check that"):
+                Check.model_validate(value)
+
+
+def test_only_what_counts_can_fail_and_only_what_counts_loses_points() -> None:
+    assert all(outcome.counts for outcome in Outcome if outcome.failed or outcome.loses_points)
+    assert [outcome.value for outcome in Outcome if outcome.counts and not outcome.loses_points] == ["passed"]
+    assert len({outcome.letter for outcome in Outcome}) == len({outcome.mark for outcome in Outcome}) == len(Outcome)

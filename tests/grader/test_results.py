@@ -65,7 +65,7 @@ def test_two_reports_of_a_student_on_one_exercise_are_named(tmp_path: Path) -> N
 
 def test_a_file_that_is_no_report_is_named_and_its_words_are_not_repeated(tmp_path: Path) -> None:
     file = put(tmp_path, "ada", "a.json")
-    file.write_text('{"schema": "tracegrade/report/1", "title": "\x1b[31mmalice"}')
+    file.write_text('{"schema": "tracegrade/report/2", "title": "\x1b[31mmalice"}')
 
     assert refusal(tmp_path) == (
         f"{file}: this is no report of this kit. Grade the submission again, or take the file away."

@@ -92,7 +92,7 @@ def waits_for(level: Level, source: str) -> list[Any]:
         pytest.param(
             "raise OSError('no')",
             [
-                "Crashed",
+                "Raised",
                 "the scenario runs to its end",
                 "it raised OSError: no",
                 ["tiny.py:4 in scaled: raise OSError('no')"],
@@ -156,7 +156,7 @@ def watched(level: Level, source: str, count: int) -> list[Any]:
         try:
             return [run.result()]
         except Stuck as stuck:
-            return [stuck.seen, list(stuck.evidence), stuck.so_far]
+            return [stuck.seen, [row.text for row in stuck.evidence], stuck.so_far]
 
 
 NAP = "import threading, time\n\ndef scaled(number):\n    time.sleep(2.0)\n"
@@ -223,7 +223,7 @@ def test_what_a_watched_scenario_raises_is_told_with_its_lines(judged: Judged) -
     rows = ["tiny.py:2 in scaled: raise OSError('no')"]
 
     assert judged(watched_and_broken, BROKEN) == [
-        "Crashed",
+        "Raised",
         "the scenario runs to its end",
         "it raised OSError: no",
         rows,

@@ -135,7 +135,7 @@ def any_message(rng: random.Random) -> bytes:
         case 2:
             return frame({"problem": any_value(rng)})
         case 3:
-            return frame({"problem": {name: any_value(rng) for name in ("kind", "text", "trace", "line")}})
+            return frame({"problem": {name: any_value(rng) for name in ("kind", "text", "trace", "exception", "says")}})
         case _:
             return frame({rng.choice(names): any_value(rng) for _ in range(rng.randint(1, 2))})
 
@@ -144,7 +144,7 @@ def any_message(rng: random.Random) -> bytes:
 WATCHED: Sequence[Callable[[Any], Any]] = (
     lambda value: value,
     lambda value: {"ended": value},
-    lambda value: {"stuck": ["tiny.py:1 in it: wait()"], "busy": True, "so_far": value},
+    lambda value: {"stuck": [["tiny.py:1 in it: wait()", "tiny.py", 1]], "busy": True, "so_far": value},
     lambda value: {"stuck": [value], "busy": value, "so_far": value},
 )
 

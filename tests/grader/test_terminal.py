@@ -42,7 +42,7 @@ def shown(report: Graded | Ungraded, **more: Any) -> str:
 
 def shown_check(check: Check, width: int = 80) -> str:
     stream = io.StringIO()
-    terminal.show_check(terminal.make_console(stream, colour=False, width=width), check)
+    terminal.show_check(terminal.make_console(stream, colour=False, width=width), check, "en")
     return stream.getvalue()
 
 
@@ -162,7 +162,7 @@ def test_each_outcome_has_its_word(outcome: Outcome, word: str) -> None:
 
 
 def test_a_check_that_did_not_run_is_one_line_with_the_reason() -> None:
-    check = SAMPLES["scored"]("budget", "Three system calls", 8, Outcome.NOT_RUN, message="needs oneproc")
+    check = SAMPLES["scored"]("budget", "Three system calls", 8, Outcome.NOT_RUN, reason="needs oneproc")
 
     assert shown_check(check).split() == ["not", "run", "budget", "(needs", "oneproc)"]
 
@@ -241,7 +241,9 @@ def test_an_overview_of_no_exercises_is_still_an_overview() -> None:
 
 def test_wrapping_brings_no_command_of_a_ci_runner_to_the_start_of_a_line() -> None:
     for filling in range(60, 80):
-        check = SAMPLES["scored"]("a", "A", 1, Outcome.FAILED, message="x" * filling + "::error::pwned " * 9)
+        check = SAMPLES["scored"](
+            "a", "A", 1, Outcome.FAILED, failure=SAMPLES["failure"]("x" * filling + "::error::pwned " * 9, "")
+        )
 
         lines = shown_check(check).split("\n")
         assert not [line for line in lines if line.lstrip().startswith("::")]
@@ -259,12 +261,12 @@ STRANGER = st.text(
 def test_no_text_of_a_stranger_is_obeyed_or_breaks_the_width(
     message: str, name: str, outcome: Outcome, width: int
 ) -> None:
-    check = SAMPLES["scored"](name, name, 3, outcome, message=message)
+    check = SAMPLES["scored"](name, name, 3, outcome, **SAMPLES["because"](outcome, message or "x"))
     report = SAMPLES["graded"](check, title=name, exercise=name, ignored_files=(name, message))
     stream = io.StringIO()
     console = terminal.make_console(stream, colour=False, width=width)
     terminal.banner(console, [name, message])
-    terminal.show_check(console, check)
+    terminal.show_check(console, check, "en")
     terminal.show_report(console, report, hints_shown=False)
     terminal.show_report(console, REPORTS["ungraded"].model_copy(update={"reason": message, "title": name}))
     terminal.show_overview(console, name, [OverviewRow(slug=name, title=name, points=3)], name)

@@ -12,8 +12,8 @@ import re
 from typing import Any
 
 from grader.report.formats.safe import shortened
-from grader.report.formats.verdict import WORDS, headline, remarks, why_no_grade
-from grader.report.model import UNCOUNTED, Check, Graded, Outcome, Ungraded
+from grader.report.formats.verdict import headline, remarks, why_no_grade
+from grader.report.model import Check, Graded, Outcome, Ungraded
 
 _MESSAGE_CHARS = 8_000
 _HINT_CHARS = 500
@@ -24,28 +24,30 @@ def render(report: Graded | Ungraded) -> str:
     feedback = {
         "_presentation": "semantic",
         "stages": [_STAGE],
-        _STAGE: {f"{check.name}: {check.title}": _case(check) for check in report.checks if _counts(check)},
+        _STAGE: {
+            f"{check.name}: {check.title}": _case(check, report.language)
+            for check in report.checks
+            if check.outcome.counts
+        },
     }
     score = report.score if isinstance(report, Graded) and why_no_grade(report) is None else None
     scores = json.dumps({"scores": {report.exercise: score}}, ensure_ascii=False)
-    words = [headline(report), *remarks(report), "", *(line for check in report.checks for line in _words(check))]
+    told = [line for check in report.checks for line in _words(check, report.language)]
+    words = [headline(report), *remarks(report), "", *told]
     return "\n".join([*words, "", json.dumps(feedback, ensure_ascii=False), _without_colons(scores)]) + "\n"
 
 
-def _counts(check: Check) -> bool:
-    return check.outcome not in UNCOUNTED
-
-
-def _case(check: Check) -> dict[str, Any]:
+def _case(check: Check, language: str) -> dict[str, Any]:
     if check.outcome is Outcome.PASSED:
         return {"passed": True}
-    return {"passed": False, "hint": shortened(check.message, _HINT_CHARS) or WORDS[check.outcome]}
+    return {"passed": False, "hint": shortened(check.message(language), _HINT_CHARS) or check.outcome.word}
 
 
-def _words(check: Check) -> list[str]:
+def _words(check: Check, language: str) -> list[str]:
     """A line for the check, and its message behind a margin, so that no line of it can pass for one of ours."""
-    said = shortened(check.message, _MESSAGE_CHARS).split("\n") if check.message else []
-    return [f"{WORDS[check.outcome]}: {check.name}: {check.title}", *(f"    {line}".rstrip() for line in said)]
+    message = check.message(language)
+    said = shortened(message, _MESSAGE_CHARS).split("\n") if message else []
+    return [f"{check.outcome.word}: {check.name}: {check.title}", *(f"    {line}".rstrip() for line in said)]
 
 
 def _without_colons(document: str) -> str:

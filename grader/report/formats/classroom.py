@@ -18,7 +18,7 @@ from typing import Any
 
 from grader.report.formats.safe import shortened
 from grader.report.formats.verdict import place_of, remarks, why_no_grade
-from grader.report.model import UNCOUNTED, Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Graded, Outcome, ScoredCheck, Ungraded
 
 _VERSION = 3
 _MESSAGE_CHARS = 500
@@ -42,22 +42,22 @@ def _result(report: Graded | Ungraded, files: Mapping[str, str], message_chars: 
         said = shortened(why or "", _MESSAGE_CHARS)
         test = {"name": "no grade", "status": "error", "message": said, "test_code": "", "line_no": 0, "score": 0}
         return {"version": _VERSION, "status": "error", "max_score": 0, "message": said, "tests": [test]}
-    counted = [check for check in report.checks if check.outcome not in UNCOUNTED]
+    counted = [check for check in report.checks if check.outcome.counts]
     return {
         "version": _VERSION,
         "status": "pass" if report.passed else "fail",
         "max_score": report.max_score,
         "message": shortened("\n".join(remarks(report)), _MESSAGE_CHARS) or None,
-        "tests": [_test(check, files, message_chars) for check in counted],
+        "tests": [_test(report, check, files, message_chars) for check in counted],
     }
 
 
-def _test(check: ScoredCheck, files: Mapping[str, str], message_chars: int) -> dict[str, Any]:
+def _test(report: Graded, check: ScoredCheck, files: Mapping[str, str], message_chars: int) -> dict[str, Any]:
     place = place_of(check, files)
     return {
         "name": f"{check.name}: {check.title}",
         "status": "pass" if check.outcome is Outcome.PASSED else "fail",
-        "message": shortened(check.message, message_chars) or None,
+        "message": shortened(check.message(report.language), message_chars) or None,
         "test_code": "",
         "filename": files[place[0]] if place else "",
         "line_no": place[1] if place else 0,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from grader.report.formats.safe import shortened
-from grader.report.formats.verdict import FAILED, WORDS, headline, place_of, remarks
+from grader.report.formats.verdict import headline, place_of, remarks
 from grader.report.model import Check, Graded, Outcome, ScoredCheck, Ungraded
 
 _MOST_ERRORS = 10
@@ -24,8 +24,7 @@ _SUMMARY_CHARS = 200_000  # of 4 bytes at most, so several exercises fit into on
 
 def annotations(report: Graded | Ungraded, files: Mapping[str, str]) -> str:
     """One workflow command a line. `files` are the student's, by name, with their paths in the repository."""
-    failed = [check for check in report.checks if check.outcome in FAILED and check.outcome is not Outcome.NOT_RUN]
-    lines = [_of_check(report.exercise, check, files) for check in failed]
+    lines = [_of_check(report, check, files) for check in report.checks if check.outcome.failed]
     if isinstance(report, Ungraded):
         lines = [_command("error", report.reason, title=f"{report.exercise}: no verdict"), *lines]
     left_out = len(lines) - _MOST_ERRORS
@@ -35,9 +34,9 @@ def annotations(report: Graded | Ungraded, files: Mapping[str, str]) -> str:
     return "\n".join([*lines[:_MOST_ERRORS], _command("notice", "\n".join(said), title=report.exercise)]) + "\n"
 
 
-def _of_check(exercise: str, check: Check, files: Mapping[str, str]) -> str:
-    title = f"{exercise}: {check.name} ({WORDS[check.outcome]})"
-    message = f"{check.title}\n{shortened(check.message, _MESSAGE_CHARS)}"
+def _of_check(report: Graded | Ungraded, check: Check, files: Mapping[str, str]) -> str:
+    title = f"{report.exercise}: {check.name} ({check.outcome.word})"
+    message = f"{check.title}\n{shortened(check.message(report.language), _MESSAGE_CHARS)}"
     if place := place_of(check, files):
         return _command("error", message, file=files[place[0]], line=str(place[1]), title=title)
     if files:
@@ -63,7 +62,7 @@ def summary(report: Graded | Ungraded) -> str:
     if report.checks:
         rows = "\n".join(_row(check) for check in report.checks)
         parts.append(f"| Check | Outcome | Points | Title |\n| --- | --- | ---: | --- |\n{rows}\n")
-    parts += [_details(check) for check in report.checks if check.message and check.outcome is not Outcome.NOT_RUN]
+    parts += [_details(check, report.language) for check in report.checks if _says_more(check)]
     again = f"grade {_plain(report.exercise)} --seed {report.seed}"
     parts.append(f"To repeat this run: <code>{again}</code>\n")
     kept, room = [], _SUMMARY_CHARS
@@ -78,13 +77,18 @@ def summary(report: Graded | Ungraded) -> str:
 
 def _row(check: Check) -> str:
     points = f"{'-' if check.score is None else check.score}/{check.points}" if isinstance(check, ScoredCheck) else ""
-    return f"| {_plain(check.name)} | {WORDS[check.outcome]} | {points} | {_plain(check.title)} |"
+    return f"| {_plain(check.name)} | {check.outcome.word} | {points} | {_plain(check.title)} |"
 
 
-def _details(check: Check) -> str:
+def _says_more(check: Check) -> bool:
+    """Whether more can be said than stands in the table."""
+    return check.outcome not in (Outcome.PASSED, Outcome.NOT_RUN)
+
+
+def _details(check: Check, language: str) -> str:
     """A block of HTML, in which nothing is Markdown: it ends with its closing tag, which the text cannot hold."""
-    said = html.escape(shortened(check.message, _MESSAGE_CHARS))
-    return f"**{_plain(check.name)}** {WORDS[check.outcome]}\n\n<pre>{said}</pre>\n"
+    said = html.escape(shortened(check.message(language), _MESSAGE_CHARS))
+    return f"**{_plain(check.name)}** {check.outcome.word}\n\n<pre>{said}</pre>\n"
 
 
 def _plain(text: str) -> str:

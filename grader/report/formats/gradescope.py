@@ -9,8 +9,8 @@ import json
 from typing import Any
 
 from grader.report.formats.safe import shortened
-from grader.report.formats.verdict import WORDS, circumstances, headline, remarks, why_no_grade
-from grader.report.model import UNCOUNTED, Check, Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.formats.verdict import circumstances, headline, remarks, why_no_grade
+from grader.report.model import Check, Graded, Outcome, ScoredCheck, Ungraded
 
 _MESSAGE_CHARS = 8_000
 
@@ -24,19 +24,19 @@ def render(report: Graded | Ungraded) -> str:
         "test_output_format": "text",
         "test_name_format": "text",
         "extra_data": circumstances(report),
-        "tests": [_test(check, recordable=recordable) for check in report.checks],
+        "tests": [_test(report, check, recordable=recordable) for check in report.checks],
     }
     if isinstance(report, Graded) and recordable:
         result["score"] = report.score
     return json.dumps(result, ensure_ascii=False, indent=2) + "\n"
 
 
-def _test(check: Check, *, recordable: bool) -> dict[str, Any]:
+def _test(report: Graded | Ungraded, check: Check, *, recordable: bool) -> dict[str, Any]:
     test: dict[str, Any] = {
         "name": f"{check.name}: {check.title}",
-        "output": shortened(check.message, _MESSAGE_CHARS) or WORDS[check.outcome],
+        "output": shortened(check.message(report.language), _MESSAGE_CHARS) or check.outcome.word,
     }
-    if check.outcome not in UNCOUNTED:
+    if check.outcome.counts:
         test["status"] = "passed" if check.outcome is Outcome.PASSED else "failed"
         if recordable and isinstance(check, ScoredCheck):
             test |= {"score": check.score, "max_score": check.points}

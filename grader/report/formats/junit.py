@@ -8,14 +8,14 @@ XML 1.0 has no place for control characters, not even escaped ones (section 2.2)
 
 from xml.etree import ElementTree as ET
 
-from grader.report.formats.verdict import FAILED, WORDS, circumstances, headline, remarks
+from grader.report.formats.verdict import circumstances, headline, remarks
 from grader.report.model import Check, Graded, Outcome, Ungraded
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
 def render(report: Graded | Ungraded) -> str:
-    cases = [_case(report.exercise, check) for check in report.checks]
+    cases = [_case(report, check) for check in report.checks]
     if isinstance(report, Ungraded):
         verdict = ET.Element("testcase", classname=report.exercise, name="verdict", time="0.000")
         broke = ET.SubElement(verdict, "error", type="no_verdict", message="There is no verdict.")
@@ -42,11 +42,10 @@ def render(report: Graded | Ungraded) -> str:
     return f"{_DECLARATION}\n{ET.tostring(root, encoding='unicode')}\n"
 
 
-def _case(exercise: str, check: Check) -> ET.Element:
-    case = ET.Element("testcase", classname=exercise, name=check.name, time=f"{check.duration_s:.3f}")
-    said = f"{check.title}: {WORDS[check.outcome]}"
-    if check.outcome is Outcome.NOT_RUN or check.outcome not in {Outcome.PASSED, *FAILED}:
-        ET.SubElement(case, "skipped", type=check.outcome, message=said).text = check.message
-    elif check.outcome in FAILED:
-        ET.SubElement(case, "failure", type=check.outcome, message=said).text = check.message
+def _case(report: Graded | Ungraded, check: Check) -> ET.Element:
+    case = ET.Element("testcase", classname=report.exercise, name=check.name, time=f"{check.duration_s:.3f}")
+    said = f"{check.title}: {check.outcome.word}"
+    if check.outcome is not Outcome.PASSED:
+        kind = "failure" if check.outcome.failed else "skipped"
+        ET.SubElement(case, kind, type=check.outcome, message=said).text = check.message(report.language)
     return case

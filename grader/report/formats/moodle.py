@@ -9,7 +9,7 @@ import html
 
 from grader.report.formats import Sheet
 from grader.report.formats.grades import Grades, as_csv, cell, require_plain
-from grader.report.formats.verdict import FAILED, remarks
+from grader.report.formats.verdict import remarks
 from grader.report.model import Graded
 
 _NO_GRADE = "-"
@@ -33,7 +33,7 @@ def render(grades: Grades) -> Sheet:
 
 
 def _feedback(report: Graded) -> str:
-    failed = [check.name for check in report.checks if check.outcome in FAILED]
+    failed = [check.name for check in report.checks if check.outcome.loses_points]
     said = [f"{report.score} of {report.max_score} points."]
     said += [f"Not passed: {', '.join(failed)}."] if failed else []
     said += [*remarks(report), f"Seed {report.seed}."]

@@ -10,7 +10,7 @@ from typing import Any
 
 from grader.report.formats.safe import shortened
 from grader.report.formats.verdict import remarks
-from grader.report.model import UNCOUNTED, Check, Graded, Outcome, Ungraded
+from grader.report.model import Check, Graded, Outcome, Ungraded
 
 _VERSION = 3
 _MESSAGE_CHARS = 4_000
@@ -18,15 +18,15 @@ _MESSAGE_CHARS = 4_000
 
 def render(report: Graded | Ungraded) -> str:
     status = ("pass" if report.passed else "fail") if isinstance(report, Graded) else "error"
-    tests = [_test(check) for check in report.checks if check.outcome not in UNCOUNTED]
+    tests = [_test(check, report.language) for check in report.checks if check.outcome.counts]
     message = "\n".join(remarks(report)) or None
     result = {"version": _VERSION, "status": status, "message": message, "tests": tests}
     return json.dumps(result, ensure_ascii=False, indent=2) + "\n"
 
 
-def _test(check: Check) -> dict[str, Any]:
+def _test(check: Check, language: str) -> dict[str, Any]:
     return {
         "name": f"{check.name}: {check.title}",
         "status": "pass" if check.outcome is Outcome.PASSED else "fail",
-        "message": shortened(check.message, _MESSAGE_CHARS) or None,
+        "message": shortened(check.message(language), _MESSAGE_CHARS) or None,
     }

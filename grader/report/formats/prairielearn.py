@@ -29,14 +29,14 @@ def _rendered(report: Graded | Ungraded, message_chars: int) -> str:
     elif isinstance(report, Graded):
         result["score"] = report.score / report.max_score
     result["message"] = "\n".join([headline(report), *remarks(report)])
-    result["tests"] = [_test(check, message_chars, recordable=why is None) for check in report.checks]
+    result["tests"] = [_test(report, check, message_chars, recordable=why is None) for check in report.checks]
     return json.dumps(result, ensure_ascii=False, indent=2) + "\n"
 
 
-def _test(check: Check, message_chars: int, *, recordable: bool) -> dict[str, Any]:
+def _test(report: Graded | Ungraded, check: Check, message_chars: int, *, recordable: bool) -> dict[str, Any]:
     test: dict[str, Any] = {"name": check.name, "description": check.title}
     if recordable and isinstance(check, ScoredCheck):  # what is not counted here is worth no points: 0 of 0
         test |= {"points": check.score or 0, "max_points": check.points}
-    if said := shortened(check.message, message_chars):
+    if said := shortened(check.message(report.language), message_chars):
         test["message"] = said
     return test

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from grader.report.model import Graded, Report, Ungraded
 from grader.safe_text import safe_text
 
-_PARAGRAPHS = frozenset({"message", "reason"})
+_PARAGRAPHS = frozenset({"expected", "seen", "hint", "text", "reason"})
 _MESSAGE_CHARS, _MESSAGE_LINE = 20_000, 4_000  # as on the screen: hints are long lines
 _NAME_CHARS = 400
 

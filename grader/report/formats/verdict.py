@@ -5,26 +5,9 @@ A report has no grade when there is no verdict, when only some checks were asked
 counted here: whatever stood in the place of those points would be a zero, or a present.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from grader.report.model import UNCOUNTED, Check, Graded, Outcome, Ungraded
-
-FAILED = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.FORBIDDEN, Outcome.NOT_RUN})
-
-WORDS: Mapping[Outcome, str] = {
-    Outcome.PASSED: "passed",
-    Outcome.FAILED: "failed",
-    Outcome.TIMED_OUT: "timed out",
-    Outcome.CRASHED: "crashed",
-    Outcome.FORBIDDEN: "forbidden",
-    Outcome.NOT_RUN: "not run",
-    Outcome.UNMEASURED: "unmeasured",
-    Outcome.OMITTED: "omitted",
-}
-
-# A row of evidence that names a line of a file, as grader/box/inside.py writes it, or as Python does on standard error.
-_PLACE = re.compile(r' *\| +(?:File ")?(?:[^":]*/)?(?P<file>[\w.-]+\.py)(?:", line |:)(?P<line>[1-9][0-9]{0,6})\b')
+from grader.report.model import Check, Graded, Ungraded
 
 
 def why_no_grade(report: Graded | Ungraded) -> str | None:
@@ -33,8 +16,8 @@ def why_no_grade(report: Graded | Ungraded) -> str | None:
         return f"There is no verdict: {report.reason}"
     if report.partial:
         return "Only some of the checks were run. Grade the submission again without --only."
-    if uncounted := [check for check in report.checks if check.outcome in UNCOUNTED and check.points]:
-        names = ", ".join(f"{check.name} ({WORDS[check.outcome]})" for check in uncounted)
+    if uncounted := [check for check in report.checks if not check.outcome.counts and check.points]:
+        names = ", ".join(f"{check.name} ({check.outcome.word})" for check in uncounted)
         return (
             f"Only {report.measurable_score} of {report.max_score} points could be counted; not {names}. "
             "Grade the submission again on a machine that can measure the rest: `grade doctor` tells."
@@ -48,7 +31,7 @@ def remarks(report: Graded | Ungraded) -> list[str]:
     if isinstance(report, Graded) and (because := report.why_unofficial):
         said.append(f"Not official, because {because}.")
     if isinstance(report, Graded):
-        quiet = [check.name for check in report.checks if check.outcome in UNCOUNTED and not check.points]
+        quiet = [check.name for check in report.checks if not check.outcome.counts and not check.points]
         if quiet:
             said.append(f"Not counted: {', '.join(quiet)}.")
     if report.sizes == "hidden":
@@ -78,5 +61,6 @@ def circumstances(report: Graded | Ungraded) -> dict[str, str]:
 def place_of(check: Check, files: Iterable[str]) -> tuple[str, int] | None:
     """The file, one of `files`, and the line that the check's evidence names last: where the program was innermost."""
     known = set(files)
-    places = [(one["file"], int(one["line"])) for one in map(_PLACE.match, check.message.split("\n")) if one]
+    rows = check.failure.evidence if check.failure is not None else ()
+    places = [(row.file, row.line) for row in rows if row.file is not None and row.line is not None]
     return next((place for place in reversed(places) if place[0] in known), None)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from grader.failures import Evidence
 from grader.report import compare as parity
 from grader.report import model as report
 from grader.report import terminal
 from grader.report.model import (
-    UNCOUNTED,
     Check,
+    Failure,
     Graded,
     Isolation,
     Machine,
@@ -27,16 +28,28 @@ from grader.report.model import (
 )
 
 GOLDEN = Path(__file__).parent
-SCHEMA = Path(report.__file__).with_name("schemas") / "report-1.json"
+SCHEMA = Path(report.__file__).with_name("schemas") / "report-2.json"
 
 MACHINE = Machine(kernel="6.8.0", python="3.11.7", strace="6.8", bwrap="0.9.0", nofile=1_048_576)
 RUN = {"exercise": "ex03_epoll", "seed": 20_250_901, "kit_version": "0.1.0", "checks_digest": "5f" * 32}
 
 
 def scored(name: str, title: str, points: int, outcome: Outcome = Outcome.PASSED, **more: object) -> ScoredCheck:
-    score = None if outcome in UNCOUNTED else points if outcome is Outcome.PASSED else 0
+    score = (points if outcome is Outcome.PASSED else 0) if outcome.counts else None
     fields = {"name": name, "title": title, "points": points, "outcome": outcome, "score": score, "duration_s": 0.25}
-    return ScoredCheck.model_validate(fields | more)
+    return ScoredCheck.model_validate(fields | because(outcome) | more)
+
+
+def because(outcome: Outcome, text: str = "it is so") -> dict[str, object]:
+    """What a check of this outcome must say, with a text in each place."""
+    if outcome.failed:
+        return {"failure": failure(text, text, text, Evidence(text))}
+    return {} if outcome is Outcome.PASSED else {"reason": text}
+
+
+def failure(expected: str, seen: str, hint: str = "", *evidence: Evidence | str) -> Failure:
+    rows = tuple(row if isinstance(row, Evidence) else Evidence(row) for row in evidence)
+    return Failure(kind="failed", expected=expected, seen=seen, hint=hint, evidence=rows)
 
 
 def graded(*checks: ScoredCheck, **more: object) -> Graded:
@@ -47,7 +60,7 @@ def graded(*checks: ScoredCheck, **more: object) -> Graded:
         "machine": MACHINE,
         "score": sum(check.score or 0 for check in checks),
         "max_score": sum(check.points for check in checks),
-        "measurable_score": sum(check.points for check in checks if check.outcome not in UNCOUNTED),
+        "measurable_score": sum(check.points for check in checks if check.outcome.counts),
         "checks": checks,
     }
     return Graded.model_validate(RUN | fields | more)
@@ -87,17 +100,16 @@ FULL_PASS = graded(
     ),
 )
 
-OVER_BUDGET = """\
-expected: at most 4.5 system calls per request (system calls in the window / requests), with 100 connections open
-seen: 102.00 with 100 connections, 1,002.00 with 1,000; the reference needs 3.00, one that scans them all 102
-try: A request needs one wait, one recv and one send. Look for a second recv, for epoll_ctl on each request, and for a \
-scan of all connections.
-
-The calls of one request:
-  | epoll_wait(4, [{events=EPOLLIN, data=0x9}], 1023, -1) = 1
-  | recvfrom(7, 0x7f3a2c0010b0, 65536, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)
-  | recvfrom(8, 0x7f3a2c0010b0, 65536, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)
-  | ... 98 more like these"""
+OVER_BUDGET = failure(
+    "at most 4.5 system calls per request (system calls in the window / requests), with 100 connections open",
+    "102.00 with 100 connections, 1,002.00 with 1,000; the reference needs 3.00, one that scans them all 102",
+    "A request needs one wait, one recv and one send. Look for a second recv, for epoll_ctl on each request, and for a "
+    "scan of all connections.\n\nThe calls of one request:",
+    "epoll_wait(4, [{events=EPOLLIN, data=0x9}], 1023, -1) = 1",
+    "recvfrom(7, 0x7f3a2c0010b0, 65536, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)",
+    "recvfrom(8, 0x7f3a2c0010b0, 65536, 0, NULL, NULL) = -1 EAGAIN (Resource temporarily unavailable)",
+    "... 98 more like these",
+)
 
 FAILING = graded(
     BASIC,
@@ -106,35 +118,44 @@ FAILING = graded(
         "Half a line stalls nobody",
         8,
         Outcome.TIMED_OUT,
-        message="expected: an answer within 30 s while another client has sent half a line\n"
-        "seen: nothing: the program sleeps in recvfrom\n"
-        "try: A TCP read is not a line: keep what was read in a buffer of the connection's own.",
+        failure=failure(
+            "an answer within 30 s while another client has sent half a line",
+            "nothing: the program sleeps in recvfrom",
+            "A TCP read is not a line: keep what was read in a buffer of the connection's own.",
+        ),
     ),
-    scored("bigreq", "A request larger than any one read", 4, Outcome.NOT_RUN, message="needs frag"),
+    scored("bigreq", "A request larger than any one read", 4, Outcome.NOT_RUN, reason="needs frag"),
     scored(
         "rst",
         "A reset connection ends only itself",
         5,
         Outcome.CRASHED,
-        message="expected: serve_epoll goes on serving\nseen: serve_epoll raised ConnectionResetError: [Errno 104]\n"
-        "  | Traceback (most recent call last):\n"
-        '  |   File "epoll_server.py", line 41, in serve_epoll\n'
-        "  | ConnectionResetError: [Errno 104] \x1b[31mConnection reset by peer\x1b[0m",
+        failure=failure(
+            "serve_epoll goes on serving",
+            "serve_epoll raised ConnectionResetError: [Errno 104]",
+            "",
+            "Traceback (most recent call last):",
+            Evidence('  File "epoll_server.py", line 41, in serve_epoll', "epoll_server.py", 41),
+            "ConnectionResetError: [Errno 104] \x1b[31mConnection reset by peer\x1b[0m",
+        ),
     ),
     scored(
         "api",
         "Readiness comes from epoll",
         0,
         Outcome.FORBIDDEN,
-        message="expected: a solution without select()\nseen: select() was called 20 times\n"
-        "try: Use select.epoll(): create it once, register each connection once, and wait in poll().",
+        failure=failure(
+            "a solution without select()",
+            "select() was called 20 times",
+            "Use select.epoll(): create it once, register each connection once, and wait in poll().",
+        ),
     ),
     scored(
         "budget",
         "Three system calls a request, however many connections are idle",
         8,
         Outcome.FAILED,
-        message=OVER_BUDGET,
+        failure=OVER_BUDGET,
         measurements=(
             budget("syscalls_per_request", 102, 4.5, 3.0, 102, "calls/request"),
             budget("syscalls_per_request_big_crowd", 1002, 4.5, 3.0, 1002, "calls/request"),
@@ -151,7 +172,7 @@ FAILING = graded(
         "10,000 connections held, each answered",
         2,
         Outcome.UNMEASURED,
-        message="This machine allows 4,096 open descriptors; the check needs 10,300. Raise the hard limit: ulimit -Hn.",
+        reason="This machine allows 4,096 open descriptors; the check needs 10,300. Raise the hard limit: ulimit -Hn.",
         measurements=(budget("rss_per_connection_10k", None, 8192, 367, 20900, "bytes"),),
     ),
     ignored_files=("notes.txt", "epoll_server_old.py"),
@@ -172,7 +193,7 @@ UNGRADED = Ungraded.model_validate(
                 title="Many clients at once, answered in any order",
                 points=5,
                 outcome=Outcome.FAILED,
-                message="expected: 50 answers\nseen: 1\ntry: Never wait for a particular client.",
+                failure=failure("50 answers", "1", "Never wait for a particular client."),
                 duration_s=0.5,
             ),
         ),
@@ -201,12 +222,15 @@ KOREAN = graded(
         "여러 클라이언트에게 순서와 관계없이 응답한다",
         5,
         Outcome.FAILED,
-        message="기대: 클라이언트 50개가 모두 응답을 받는다\n"
-        "결과: 한 클라이언트만 응답을 받았고 나머지는 서버가 첫 번째 클라이언트를 기다리는 동안 아무것도 받지 못했다\n"
-        "시도: 한 클라이언트에게 응답한 뒤에는 epoll.poll()로 돌아가라. 특정 클라이언트를 기다리지 마라.\n"
-        "  | 클라이언트 1: 응답 받음, 클라이언트 2: 응답 없음, 클라이언트 3: 응답 없음, 클라이언트 4: 응답 없음",
+        failure=failure(
+            "클라이언트 50개가 모두 응답을 받는다",
+            "한 클라이언트만 응답을 받았고 나머지는 서버가 첫 번째 클라이언트를 기다리는 동안 아무것도 받지 못했다",
+            "한 클라이언트에게 응답한 뒤에는 epoll.poll()로 돌아가라. 특정 클라이언트를 기다리지 마라.",
+            "클라이언트 1: 응답 받음, 클라이언트 2: 응답 없음, 클라이언트 3: 응답 없음, 클라이언트 4: 응답 없음",
+        ),
     ),
     title="epoll 루프",
+    language="ko",
 )
 
 REPORTS: dict[str, Graded | Ungraded] = {
@@ -221,7 +245,7 @@ REPORTS: dict[str, Graded | Ungraded] = {
 def live(console: Console, shown: Graded | Ungraded) -> None:
     """What a student sees: each check as it ends, then the report."""
     for check in shown.checks:
-        terminal.show_check(console, check)
+        terminal.show_check(console, check, shown.language)
     terminal.show_report(console, shown)
 
 

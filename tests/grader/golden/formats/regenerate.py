@@ -16,7 +16,7 @@ from grader.report.model import Graded, Outcome, Ungraded
 
 HERE = Path(__file__).parent
 SAMPLES = runpy.run_path(str(HERE.parent / "regenerate.py"), run_name="samples")
-REPORTS = SAMPLES["REPORTS"]
+REPORTS, FAILURE = SAMPLES["REPORTS"], SAMPLES["failure"]
 
 SUFFIXES = {"junit": "xml", "github": "txt", "github-summary": "md", "autolab": "txt", "canvas": "csv", "moodle": "csv"}
 
@@ -47,7 +47,7 @@ STRANGER = "\n".join(ATTACKS)
 
 def hostile(text: str) -> Graded:
     """A report with this in every text that it has."""
-    failed = SAMPLES["scored"](text, text, 5, Outcome.FAILED, message=f"expected: a\nseen: {text}\n  | {text}")
+    failed = SAMPLES["scored"](text, text, 5, Outcome.FAILED, failure=FAILURE("a", text, "", text))
     passed = SAMPLES["scored"](f"{text} too", text, 5)
     texts = dict.fromkeys(("title", "exercise", "kit_version", "checks_digest"), text)
     report: Graded = SAMPLES["graded"](failed, passed, ignored_files=(text,), missing_protections=(text,), **texts)
@@ -60,7 +60,7 @@ KEPT: dict[str, Graded | Ungraded] = {
     "unmeasured": REPORTS["failing"],
     "ungraded": REPORTS["ungraded"],
     "hostile": SAMPLES["graded"](
-        SAMPLES["scored"]("echo", "A line comes back", 5, Outcome.FAILED, message=f"expected: a\nseen: {STRANGER}")
+        SAMPLES["scored"]("echo", "A line comes back", 5, Outcome.FAILED, failure=FAILURE("a", STRANGER))
     ),
 }
 

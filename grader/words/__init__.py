@@ -1,0 +1,1 @@
+"""Sentences with places for values, and what stands beside them in other languages."""
