@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from places import TESTS
+
 # A database would make one run depend on the one before; a busy machine makes any deadline lie.
 settings.register_profile("kit", database=None, deadline=None)
 settings.load_profile("kit")
@@ -87,7 +89,7 @@ Judged = Callable[..., Any]
 @pytest.fixture(scope="session")
 def judges(private_network: None) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
     """What judged.py answers to a job, each done in a new judge's process."""
-    words = [sys.executable, "-W", "error", str(Path(__file__).with_name("judged.py")), str(os.getpid())]
+    words = [sys.executable, "-W", "error", str(TESTS / "support" / "judged.py"), str(os.getpid())]
     environment = {**os.environ, "JUDGED_SECRET": secrets.token_hex(16)}
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) as process:
 

@@ -19,8 +19,8 @@ from grader.course.load import load_course
 from grader.doctor.finding import DOCKER_OPTIONS
 from grader.publish import folder
 from gradings import TINY
+from places import ROOT
 
-ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github/workflows/ci.yml"
 GITLAB = ROOT / ".gitlab-ci.yml"
 DOCKERFILE = ROOT / "tools/docker/Dockerfile"

@@ -30,9 +30,10 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from grader.course.load import Exercise, load_course
 from grader.report.model import Graded, Outcome, Ungraded, from_json
+from places import ROOT, TESTS
 
-TEAM = Path(__file__).with_name("red_team")
-COURSE = Path(__file__).parents[2]
+TEAM = TESTS / "red_team"
+COURSE = ROOT
 REFERENCE = COURSE / "solutions/ex03_epoll/epoll_server.py"
 # The text of such a module takes the place of the line: a submission is one file.
 INCLUDED = re.compile(r"^from ((?:tests\.grader\.red_team|solutions)\.[\w.]+) import .+\n", re.MULTILINE)

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from places import ROOT
+
 PYTHON = Path(os.path.realpath(sys._base_executable))  # type: ignore[attr-defined] # below .venv, as the script wants it
 COMMANDS = (
     *(

@@ -16,8 +16,9 @@ import pytest
 from grader.report import history as progress
 from grader.report.history import Attempt, Best
 from grader.report.model import Graded, Isolation, Outcome
+from places import TESTS
 
-SAMPLES: dict[str, Any] = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+SAMPLES: dict[str, Any] = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
 NOON = datetime(2025, 9, 1, 12, tzinfo=UTC)
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from grader import checks
 from grader.checks import line_server
+from places import ROOT
 
-ROOT = Path(__file__).parents[2]
 CHECK_FILES = sorted([*ROOT.glob("tests/ex*/*.py"), *ROOT.glob("tests/grader/tiny_course/tests/*/*.py")])
 DOORS = {"grader.checks": set(checks.__all__), "grader.checks.line_server": set(line_server.__all__)}
 PAGE = (ROOT / "docs" / "checks.md").read_text()

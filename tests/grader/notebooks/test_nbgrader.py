@@ -27,6 +27,7 @@ from grader.notebooks.extension import NoVerdict, verdict
 from grader.publish import nbgrader
 from grader.report.model import Outcome
 from gradings import COURSE, EXERCISE, REFUSING, SLUG, SOLUTION, descendants, tiny_course, wait_until
+from places import TESTS
 
 FORGED: dict[str, Any] = {
     "schema_version": 3,
@@ -380,7 +381,7 @@ def test_what_a_machine_cannot_measure_waits_alone(graded: Classroom, tmp_path: 
 
 
 def test_an_optional_part_that_was_not_handed_in_is_no_zero() -> None:
-    samples = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+    samples = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
     report = samples["graded"](samples["scored"]("extra", "More", 4, Outcome.OMITTED, reason="there is no more.py"))
 
     with pytest.raises(NoVerdict, match=r"extra was not handed in: there is no more\.py"):
@@ -625,7 +626,7 @@ def test_points_that_were_neither_won_nor_lost_are_no_verdict(
     outcome: Outcome, said: str, points: int, told: bool
 ) -> None:
     """As in every other form of a report."""
-    samples = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+    samples = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
     report = samples["graded"](
         samples["scored"]("c10k", "Many", points, outcome, **samples["because"](outcome, "Why."))
     )

@@ -17,10 +17,11 @@ from pathlib import Path
 import psutil
 
 from grader.report.model import Graded, Ungraded, from_json
+from places import ROOT, TESTS
 
-TINY = Path(__file__).with_name("tiny_course")
-COURSE = TINY.parents[2]  # the kit's own course
-REFUSING = Path(__file__).with_name("refusing.py")
+TINY = TESTS / "tiny_course"
+COURSE = ROOT  # the kit's own course
+REFUSING = TESTS / "support" / "refusing.py"
 GRADE = (sys.executable, "-m", "grader")
 
 SLUG = "ex90_tiny"

@@ -3,15 +3,15 @@
 What is forbidden is tried by ex04's wrong submissions; here stands what a right one's trace may show now and then.
 """
 
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from grader.measure.strace import Call
 from judged import imported
+from places import TESTS
 
-CONDUCT = Path(__file__).parents[1] / "ex04_io_uring" / "ring_conduct.py"
+CONDUCT = TESTS.parent / "ex04_io_uring" / "ring_conduct.py"
 GO = r'recvfrom(22, "\0\0\0\33{\"op\": \"go\", \"value\""..., 31, 0, NULL, NULL) = 31'
 BROKEN_OFF = "recvfrom(22, 0x7f1b4b87c990, 31, 0, NULL, NULL) = ? ERESTARTSYS (To be restarted if SA_RESTART is set)"
 # As a program's own words in a message to itself.

@@ -6,7 +6,6 @@ What needs a box runs in a judge's process (judged.py), on the exercise of the t
 import os
 import subprocess
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +18,11 @@ from grader.failures import Evidence, ForbiddenUse
 from grader.measure.strace import CLONE_CALLS, Call, Window
 from grader.report.model import Outcome
 from handing_in import TINY, failure_of, handed_in
+from places import ROOT
 
 Judged = Callable[..., Any]
 
-COURSE = Path(__file__).parents[2]
+COURSE = ROOT
 
 ALONE = Watch(calls=tuple(sorted(CLONE_CALLS)), rule=Text({"en": "one process", "ko": "프로세스 하나"}))
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
-REFUSING = Path(__file__).with_name("refusing.py")
+from places import TESTS
+
+REFUSING = TESTS / "support" / "refusing.py"
 PATIENCE_S = 120.0
 
 

@@ -28,9 +28,10 @@ from grader.notebooks.gradebook import Synced, sync
 from grader.report.folder import read_results
 from grader.report.model import Failure, Graded, Outcome, ScoredCheck, Ungraded, to_json
 from gradings import GRADE, environment, run, wait_until
+from places import TESTS
 from postgres import PASSWORD, Server, server
 
-SAMPLES: dict[str, Any] = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+SAMPLES: dict[str, Any] = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
 BIN = Path(sys.executable).parent
 LOST = SAMPLES["UNGRADED"]
 

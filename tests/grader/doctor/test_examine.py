@@ -32,9 +32,10 @@ from grader.doctor.examine import examine, in_a_child
 from grader.doctor.finding import NOT_LINUX, Finding, isolation_possible, to_json
 from grader.doctor.machine import find_program, machine
 from grader.doctor.screen import show
+from places import TESTS
 
 ROOT = Path(isolating.__file__).parents[2]
-REFUSING = Path(__file__).with_name("refusing.py")
+REFUSING = TESTS / "support" / "refusing.py"
 AS_ROOT = os.geteuid() == 0
 NOBODY = 65_534
 DOCKER = isolating.probe_landlock(-errno.EPERM, -errno.EPERM).cure

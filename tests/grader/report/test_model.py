@@ -11,8 +11,9 @@ import pytest
 
 from grader.report import model as report
 from grader.report.model import Check, Graded, Outcome, ScoredCheck, Ungraded
+from places import TESTS
 
-SAMPLES: dict[str, Any] = runpy.run_path(str(Path(__file__).parent / "golden" / "regenerate.py"))
+SAMPLES: dict[str, Any] = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
 REPORTS: dict[str, Graded | Ungraded] = SAMPLES["REPORTS"]
 SCHEMA: Path = SAMPLES["SCHEMA"]
 

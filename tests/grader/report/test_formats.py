@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import re
-import runpy
 import unicodedata
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
@@ -23,19 +22,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from form_samples import CONTEXT, FAILURE, FILES, GOLDEN, KIT, MEASURED, NO_GRADE, REPORTS, SAMPLES
 from grader.errors import UsageError
 from grader.failures import Evidence
 from grader.report.folder import Result
 from grader.report.formats import FORMATS, Context, Roster, render, render_class
 from grader.report.model import Graded, Isolation, Outcome, Ungraded, from_json
-
-GOLDEN = Path(__file__).with_name("golden") / "formats"
-KIT: dict[str, Any] = runpy.run_path(str(GOLDEN / "regenerate.py"))
-SAMPLES: dict[str, Any] = KIT["SAMPLES"]
-FAILURE = SAMPLES["failure"]
-CONTEXT: Context = KIT["CONTEXT"]
-MEASURED: Graded = KIT["MEASURED"]
-FILES: dict[Path, str] = dict(KIT["files"]())
 
 OF_REPORT = [name for name, form in FORMATS.items() if not form.of_class]
 AS_JSON = ["classroom", "gradescope", "prairielearn", "plain", "autolab"]
@@ -43,25 +35,6 @@ AS_JSON = ["classroom", "gradescope", "prairielearn", "plain", "autolab"]
 # A busy machine is not a failure, and the folder that the tests start in may be read-only.
 PATIENT = settings(deadline=None, database=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
-
-def all_outcomes() -> Graded:
-    """One check of each outcome, none of which leaves points uncounted."""
-    checks = [
-        SAMPLES["scored"](outcome.value, f"ends {outcome}", 0 if outcome in {"unmeasured", "omitted"} else 10, outcome)
-        for outcome in Outcome
-    ]
-    report: Graded = SAMPLES["graded"](*checks)
-    return report
-
-
-REPORTS: dict[str, Graded | Ungraded] = {
-    **SAMPLES["REPORTS"],
-    **KIT["KEPT"],
-    "all_outcomes": all_outcomes(),
-    "every_text": KIT["hostile"](KIT["STRANGER"]),
-    "no_checks": SAMPLES["UNGRADED"].model_copy(update={"checks": ()}),
-}
-NO_GRADE = ["unmeasured", "ungraded", "no_checks", "bare"]  # the last is partial
 
 every_report = pytest.mark.parametrize("report", REPORTS)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from grader.measure import strace as tracer
 from grader.measure.strace import Call, Trace, Window, parse
+from places import TESTS
 
 # As strace 6.1 writes it, with -f -ttt -s 24: two threads whose lines cross, a child, an exit, signals, a lone half.
 TRACE = """\
@@ -442,7 +443,7 @@ def test_a_strace_that_cannot_trace_is_told_in_its_own_words(tmp_path: Path, tex
 
 
 def test_where_ptrace_is_refused_strace_says_so(strace: str, tmp_path: Path) -> None:
-    refusing = Path(__file__).with_name("refusing.py")
+    refusing = TESTS / "support" / "refusing.py"
     asks = "import sys, pathlib, grader.measure.strace as s; print(s.refusal(sys.argv[1], pathlib.Path(sys.argv[2])))"
     words = [sys.executable, str(refusing), "--", sys.executable, "-c", asks, strace, str(tmp_path)]
 

@@ -36,8 +36,9 @@ from grader.course.load import Check, Exercise, load_course
 from grader.failures import CheckFailed, Omitted, Unmeasured
 from grader.measure import strace
 from judged import imported
+from places import ROOT
 
-COURSE = Path(__file__).parents[2]
+COURSE = ROOT
 CONVERSATIONS = 12  # of each check and kind
 MOST_MESSAGES = 400  # of one conversation; then the other end is closed
 NUMBERS = (0, 1, 2, -1, 7, 255, 4096, 2**31, 2**32 - 1, 2**62, 2**64 - 1, -(2**63))

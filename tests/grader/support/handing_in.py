@@ -13,8 +13,9 @@ from grader.checks.submission import Submission
 from grader.course.load import Watch, load_course
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Unmeasured
+from places import TESTS
 
-TINY = Path(__file__).with_name("tiny_course")
+TINY = TESTS / "tiny_course"
 
 
 def handed_in(

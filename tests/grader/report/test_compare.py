@@ -18,8 +18,9 @@ from grader.report import compare as parity
 from grader.report.model import Graded, Isolation, Machine, Outcome, Ungraded, to_json
 from grader.versions import kit_version
 from gradings import SLUG, Done, Tiny, environment, tiny_course
+from places import TESTS
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 SAMPLES: dict[str, Any] = runpy.run_path(str(GOLDEN / "regenerate.py"))
 HERE: parity.Block = SAMPLES["HERE"]
 SAME: Graded = SAMPLES["FULL_PASS"].model_copy(update={"kit_version": HERE.kit_version})

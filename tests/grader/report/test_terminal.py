@@ -19,8 +19,9 @@ from rich.cells import cell_len
 from grader.report import terminal
 from grader.report.model import Check, Graded, Isolation, Outcome, Ungraded
 from grader.report.terminal import OverviewRow
+from places import TESTS
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 SAMPLES: dict[str, Any] = runpy.run_path(str(GOLDEN / "regenerate.py"))
 SCREENS = list(SAMPLES["SCREENS"])
 REPORTS: dict[str, Graded | Ungraded] = SAMPLES["REPORTS"]

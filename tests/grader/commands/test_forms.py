@@ -8,10 +8,10 @@ from pathlib import Path
 import junitparser
 import pytest
 
+from form_samples import MEASURED, REPORTS, SAMPLES
 from grader.commands.environment import path_in_repository
 from grader.report.model import Graded, Ungraded, from_json, to_json
 from gradings import SLUG, Done, run, tiny_course
-from test_formats import MEASURED, REPORTS, SAMPLES
 
 # --- one grading, every form --------------------------------------------------------------------------------------
 

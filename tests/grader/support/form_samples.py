@@ -1,0 +1,37 @@
+"""Reports of every kind, for tests of forms. Knows where golden files are made; asserts nothing."""
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+from grader.report.formats import Context
+from grader.report.model import Graded, Outcome, Ungraded
+from places import TESTS
+
+GOLDEN = (TESTS / "golden") / "formats"
+KIT: dict[str, Any] = runpy.run_path(str(GOLDEN / "regenerate.py"))
+SAMPLES: dict[str, Any] = KIT["SAMPLES"]
+FAILURE = SAMPLES["failure"]
+CONTEXT: Context = KIT["CONTEXT"]
+MEASURED: Graded = KIT["MEASURED"]
+FILES: dict[Path, str] = dict(KIT["files"]())
+
+
+def all_outcomes() -> Graded:
+    """One check of each outcome, none of which leaves points uncounted."""
+    checks = [
+        SAMPLES["scored"](outcome.value, f"ends {outcome}", 0 if outcome in {"unmeasured", "omitted"} else 10, outcome)
+        for outcome in Outcome
+    ]
+    report: Graded = SAMPLES["graded"](*checks)
+    return report
+
+
+REPORTS: dict[str, Graded | Ungraded] = {
+    **SAMPLES["REPORTS"],
+    **KIT["KEPT"],
+    "all_outcomes": all_outcomes(),
+    "every_text": KIT["hostile"](KIT["STRANGER"]),
+    "no_checks": SAMPLES["UNGRADED"].model_copy(update={"checks": ()}),
+}
+NO_GRADE = ["unmeasured", "ungraded", "no_checks", "bare"]  # the last is partial
