@@ -14,7 +14,7 @@ from grader.box.channel import BoxEnded
 from grader.box.levels import Level
 from grader.box.limits import Limits, hard_open_files
 from grader.checks.last_words import last_lines
-from grader.course.load import Exercise
+from grader.course.model import Exercise
 from grader.errors import GraderError
 from grader.measure import strace as tracer
 

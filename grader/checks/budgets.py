@@ -6,7 +6,7 @@ Knows `exercise.yaml`'s budgets and the report's measurements; knows nothing of 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from grader.course.load import Budget as BudgetRule
+from grader.course.model import Budget as BudgetRule
 from grader.errors import GraderError
 from grader.failures import CheckFailed
 from grader.report.model import Measurement

@@ -10,7 +10,7 @@ from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from grader.course.load import Check, Exercise, Watch
+from grader.course.model import Check, Exercise, Watch
 from grader.failures import ForbiddenUse
 from grader.measure.strace import Call, Window
 from grader.report.model import Outcome

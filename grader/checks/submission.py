@@ -38,7 +38,7 @@ from grader.checks.policies import Policies
 from grader.checks.scenario import Run
 from grader.checks.server import Server
 from grader.checks.shipping import source_of, watched_source_of
-from grader.course.load import Exercise
+from grader.course.model import Exercise
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, ForbiddenUse, NoAnswer, NotImported, Unmeasured
 from grader.measure import strace as tracer

@@ -20,7 +20,7 @@ from grader.errors import PASSED, SOMETHING_FAILED, CourseError
 from grader.report.output import Target, require_writable
 
 if TYPE_CHECKING:
-    from grader.course.load import Course, Exercise
+    from grader.course.model import Course, Exercise
     from grader.prove.audit import Extent, Found
 
 course_option = click.option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from grader.course.load import Course
+    from grader.course.model import Course
     from grader.grading.slot import Tools
     from grader.report.model import Machine
 

@@ -30,7 +30,7 @@ from grader.report.output import require_writable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from grader.course.load import Course, Exercise
+    from grader.course.model import Course, Exercise
     from grader.grading.one import Start
     from grader.grading.order import Order
     from grader.grading.slot import Slots

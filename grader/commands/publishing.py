@@ -13,7 +13,7 @@ from grader.commands.environment import course_at, make_console
 from grader.errors import CourseError, UsageError
 
 if TYPE_CHECKING:
-    from grader.course.load import Course, Exercise
+    from grader.course.model import Course, Exercise
     from grader.publish.publication import Build
 
 

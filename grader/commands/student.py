@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from grader.commands.environment import make_console
 
 if TYPE_CHECKING:
-    from grader.course.load import Course
+    from grader.course.model import Course
 
 
 def show_overview(course: "Course", language: str) -> None:

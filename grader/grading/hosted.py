@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from grader.box.scratch import held_folder
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.doctor.machine import machine
 from grader.errors import SubmissionError
 from grader.grading.one import grade_quietly

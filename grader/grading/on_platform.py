@@ -26,7 +26,8 @@ from pathlib import Path
 
 import click
 
-from grader.course.load import Course, Exercise, load_course
+from grader.course.load import load_course
+from grader.course.model import Course, Exercise
 from grader.doctor.machine import machine
 from grader.errors import CourseError, GraderError, KitError, SubmissionError
 from grader.grading.one import Start, grade

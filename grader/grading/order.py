@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.errors import UsageError
 from grader.report.model import Machine
 

@@ -18,7 +18,7 @@ from grader.box.levels import Level, Site, level_named
 from grader.box.limits import raise_open_files
 from grader.box.proof import prove
 from grader.box.wall import library_folders
-from grader.course.load import Exercise
+from grader.course.model import Exercise
 from grader.errors import KitError
 from grader.judge.plugin import JudgePlugin
 from grader.judge.protocol import Broken, Event, Finished, Job, Surroundings

@@ -22,8 +22,8 @@ from grader.checks.boxes import Boxes
 from grader.checks.budgets import Budgets
 from grader.checks.policies import Policies
 from grader.checks.submission import Submission
-from grader.course.load import Check as CheckRule
-from grader.course.load import Exercise
+from grader.course.model import Check as CheckRule
+from grader.course.model import Exercise
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, DeadlineReached, Evidence, ForbiddenUse, Kind, Omitted, Unmeasured
 from grader.judge.protocol import BoxStarted, CheckEnded, Event, Started

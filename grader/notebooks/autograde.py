@@ -23,7 +23,8 @@ from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 from nbgrader.utils import is_grade, is_solution
 from traitlets import Unicode
 
-from grader.course.load import Course, load_course
+from grader.course.load import load_course
+from grader.course.model import Course
 from grader.errors import CourseError, KitError, SubmissionError
 from grader.grading.hosted import grade_texts
 from grader.notebooks.cells import COURSE, MAGIC, check_of, first_line

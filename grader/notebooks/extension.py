@@ -13,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from grader.course.load import Course, load_course
+from grader.course.load import load_course
+from grader.course.model import Course
 from grader.errors import CourseError, GraderError, KitError, UsageError
 from grader.grading.hosted import grade_own_work
 from grader.notebooks.cells import COURSE, first_line

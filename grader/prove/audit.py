@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from grader.box.scratch import held_folder
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.course.stubs import stale_stub
 from grader.errors import KitError
 from grader.grading.one import grade

@@ -12,7 +12,7 @@ import lzma
 from pathlib import Path
 from typing import Any
 
-from grader.course.load import Exercise
+from grader.course.model import Exercise
 
 _MOST_BYTES = 150_000  # of what is known, packed: a submission's file has a limit
 

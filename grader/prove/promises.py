@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from grader.course.load import Exercise
+from grader.course.model import Exercise
 from grader.course.yaml_file import Located, decoded, read_bytes
 from grader.errors import CourseError
 

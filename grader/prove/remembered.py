@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.report.output import replace_file
 from grader.versions import digest_of, kit_version
 

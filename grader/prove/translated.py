@@ -5,7 +5,7 @@ Knows exercise.yaml and which sentences check files say; knows nothing of how we
 
 from collections.abc import Iterator
 
-from grader.course.load import Exercise
+from grader.course.model import Exercise
 from grader.course.text import Text, texts_in
 from grader.words.found import said
 from grader.words.languages import digest

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.publish import folder, platforms
 from grader.publish.tree import File, Tree, below, tarred, text_file
 

@@ -9,7 +9,7 @@ job needs no token, and a student who reads what it reads finds no solution.
 import re
 from collections.abc import Sequence
 
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.errors import UsageError
 from grader.publish import folder
 from grader.publish.tree import Tree

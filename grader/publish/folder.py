@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 import grader
-from grader.course.load import COURSE_FILE, Course, Exercise
+from grader.course.model import COURSE_FILE, Course, Exercise
 from grader.course.stubs import read_text, stub_of
 from grader.errors import CourseError, GraderError
 from grader.publish.tree import File, Tree, text_file

@@ -8,7 +8,7 @@ it to /autograder/source.
 
 from collections.abc import Sequence
 
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.publish import folder, platforms
 from grader.publish.tree import File, Tree, zipped
 

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from grader.course.load import Exercise
+from grader.course.model import Exercise
 from grader.course.stubs import read_text, solution_lines
 from grader.errors import CourseError
 from grader.publish.tree import Tree

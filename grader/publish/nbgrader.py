@@ -9,7 +9,7 @@ import string
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from grader.course.load import Check, Course, Exercise
+from grader.course.model import Check, Course, Exercise
 from grader.course.stubs import read_text, stub_of
 from grader.errors import UsageError
 from grader.notebooks.cells import COURSE, assignment, check_cell, first_line, solution_cell

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import yaml
 
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.errors import UsageError
 from grader.publish import folder
 from grader.publish.tree import File, Tree, text_file

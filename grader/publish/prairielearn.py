@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Sequence
 
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.errors import UsageError
 from grader.publish import folder, platforms
 from grader.publish.tree import File, Tree, below, text_file, zipped

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from grader.course.load import Course, Exercise
+from grader.course.model import Course, Exercise
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import Tree, text_file, write
 from grader.versions import kit_version

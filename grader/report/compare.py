@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from grader.course.load import Exercise
+from grader.course.model import Exercise
 from grader.report.model import Graded, Isolation, Machine, Outcome, Ungraded
 from grader.safe_text import safe_text
 

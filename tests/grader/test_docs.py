@@ -23,7 +23,8 @@ from grader.checks.server import Server
 from grader.checks.submission import Submission
 from grader.checks.windows import Calls
 from grader.commands import main as cli
-from grader.course.load import Course, load_course
+from grader.course.load import load_course
+from grader.course.model import Course
 from grader.doctor.finding import NOT_LINUX
 from grader.measure import strace
 from grader.measure.clients import Client, Crowd

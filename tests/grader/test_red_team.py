@@ -28,7 +28,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from grader.course.load import Exercise, load_course
+from grader.course.load import load_course
+from grader.course.model import Exercise
 from grader.report.model import Graded, Outcome, Ungraded, from_json
 from places import ROOT, TESTS
 

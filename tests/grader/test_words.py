@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 import grader
-from grader.course.load import Exercise, load_course
+from grader.course.load import load_course
+from grader.course.model import Exercise
 from grader.course.text import Text
 from grader.errors import CourseError
 from grader.prove.translated import lacking, languages_of

@@ -17,7 +17,7 @@ from grader.checks import (
     require,
     unless_noise,
 )
-from grader.course.load import Budget
+from grader.course.model import Budget
 from grader.course.text import Text
 from handing_in import failure_of
 

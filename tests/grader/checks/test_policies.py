@@ -12,7 +12,8 @@ import pytest
 
 from grader.box.levels import Level
 from grader.checks.policies import Policies
-from grader.course.load import Check, Watch, load_course
+from grader.course.load import load_course
+from grader.course.model import Check, Watch
 from grader.course.text import Text
 from grader.failures import Evidence, ForbiddenUse
 from grader.measure.strace import CLONE_CALLS, Call, Window

@@ -32,7 +32,8 @@ from grader.checks.budgets import Budgets
 from grader.checks.policies import Policies
 from grader.checks.scenario import Run
 from grader.checks.submission import Submission
-from grader.course.load import Check, Exercise, load_course
+from grader.course.load import load_course
+from grader.course.model import Check, Exercise
 from grader.failures import CheckFailed, Omitted, Unmeasured
 from grader.measure import strace
 from judged import imported

@@ -29,7 +29,7 @@ from grader.checks.program import quiet_for
 from grader.checks.server import Server
 from grader.checks.shapes import Plain
 from grader.checks.shipping import source_of
-from grader.course.load import Budget
+from grader.course.model import Budget
 from grader.course.text import Text
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, Evidence, ForbiddenUse, Raised

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from grader.course.load import Course, Exercise, find_course_root, load_course
+from grader.course.load import find_course_root, load_course
+from grader.course.model import Course, Exercise
 from grader.course.text import Text
 from grader.errors import CourseError, UsageError
 from grader.prove.promises import read_promises

@@ -19,7 +19,8 @@ import psutil
 import pytest
 
 from classroom import NUMBER, PROGRAMS, Classroom, Notebook, added, cell_id, cell_of, read, solved, text_of
-from grader.course.load import POINTS, Course, load_course
+from grader.course.load import load_course
+from grader.course.model import POINTS, Course
 from grader.course.stubs import solution_lines, stub_of
 from grader.errors import CourseError
 from grader.notebooks.cells import solution_cell

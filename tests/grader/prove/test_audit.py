@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.course.load import Course, load_course
+from grader.course.load import load_course
+from grader.course.model import Course
 from grader.grading import slot
 from grader.grading.slot import Tools
 from grader.prove import audit

@@ -17,7 +17,8 @@ import jsonschema
 import pytest
 import yaml
 
-from grader.course.load import Course, Exercise, load_course
+from grader.course.load import load_course
+from grader.course.model import Course, Exercise
 from grader.errors import CourseError, SubmissionError, UsageError
 from grader.grading import on_platform as entry
 from grader.publish import autolab, gradescope, prairielearn

@@ -10,7 +10,8 @@ from grader.box.levels import Level
 from grader.checks.boxes import Boxes
 from grader.checks.policies import Policies
 from grader.checks.submission import Submission
-from grader.course.load import Watch, load_course
+from grader.course.load import load_course
+from grader.course.model import Watch
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Unmeasured
 from places import TESTS

@@ -16,7 +16,8 @@ import zipfile
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
-from grader.course.load import Course, load_course
+from grader.course.load import load_course
+from grader.course.model import Course
 from grader.publish.tree import Tree, write
 from gradings import SLUG, TINY
 
