@@ -7,6 +7,7 @@ of a file is the one that is told.
 
 import ast
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -32,6 +33,10 @@ from grader.course.text import Text, places
 from grader.course.yaml_file import Located, choices, decoded, read_bytes
 from grader.errors import CourseError
 from grader.versions import digest_of
+
+# Until 3.11.4, two threads that parse at a time may end in "AST constructor recursion depth mismatch" (CPython
+# issue 106905).
+_PARSING = threading.Lock()
 
 # The keys of a mapping, by the name that it stands under; those of the file are its model's.
 _PARTS: dict[str, type[BaseModel]] = {
@@ -188,7 +193,8 @@ def _match_tests(document: "Located", checks: Sequence[Check], slug: str, files:
 def _tests(path: str, raw: bytes) -> Iterator[tuple[str, int]]:
     """Name and line of each function that pytest would collect; nothing is imported."""
     try:
-        module = ast.parse(decoded(path, raw), path)
+        with _PARSING:
+            module = ast.parse(decoded(path, raw), path)
     except SyntaxError as error:
         raise CourseError(f"{path}:{error.lineno or 1}: this is not Python: {error.msg}; correct it") from error
     except (ValueError, RecursionError, MemoryError) as error:  # a NUL in 3.11.3; nested deeper than the parser goes

@@ -88,7 +88,6 @@ class Isolation(StrEnum):
     """How far a student's program was kept from the judge, proven from the inside at every start."""
 
     BOXED = "boxed"  # namespaces, seccomp, Landlock, resource limits
-    GUARDED = "guarded"  # no namespaces to be had; every missing protection is listed
     BARE = "bare"  # none: a person's own program on their own machine; never official
 
 

@@ -18,7 +18,7 @@ from grader.errors import GraderError
 from grader.grading import one, slot
 from grader.grading.slot import Slot, Tools
 from grader.judge.protocol import Job
-from grader.report.model import Check, Isolation, Outcome
+from grader.report.model import Check, Failure, Isolation, Outcome
 from gradings import CHECKS, EXERCISE, SLUG, Tiny, tiny_course
 
 LOOP = "            for fd, _ in epoll.poll():\n"
@@ -429,7 +429,9 @@ def slot_that_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Sl
 
 
 def check(name: str, outcome: str = "passed") -> Mapping[str, object]:
-    one = Check(name=name, title="A check", points=10, outcome=Outcome(outcome), duration_s=0.1)
+    ending = Outcome(outcome)
+    failure = Failure(kind="crashed", expected="it goes on", seen="it ended", hint="") if ending.failed else None
+    one = Check(name=name, title="A check", points=10, outcome=ending, duration_s=0.1, failure=failure)
     return {"event": "CheckEnded", "check": one.model_dump(mode="json")}
 
 
@@ -550,10 +552,11 @@ def test_behind_the_deadline_the_box_is_killed_first_and_the_judge_may_go_on(
     monkeypatch: pytest.MonkeyPatch, slot_that_says: Callable[..., Slot]
 ) -> None:
     monkeypatch.setattr(slot, "BOX_GRACE_S", 0.1)
+    ends = check("one", "crashed")
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as box:
         events = [READY, started("one", deadline_s=0.0), {"event": "BoxStarted", "pid": box.pid}]
         # The judge waits for its box as a real one does, and reports when that has gone.
-        told = "".join(json.dumps(event) + "\n" for event in (check("one", "crashed"), FINISHED, ENDED))
+        told = "".join(json.dumps(event) + "\n" for event in (ends, FINISHED, ENDED))
         wait = f"while os.path.exists('/proc/{box.pid}/exe'): time.sleep(0.01)\n"
         judge = slot_that_says(*events, afterwards=f"{wait}control.sendall({told!r}.encode())\ntime.sleep(600)")
         ended = followed(judge, ("one",))

@@ -44,7 +44,7 @@ def test_before_the_first_grading_there_is_no_best_result(tmp_path: Path) -> Non
 
 
 def test_a_grading_is_remembered_with_what_it_was_worth(tmp_path: Path) -> None:
-    warning = progress.remember(tmp_path, result(7, isolation=Isolation.GUARDED, official=False), NOON)
+    warning = progress.remember(tmp_path, result(7, isolation=Isolation.BARE, official=False), NOON)
 
     assert warning is None
     assert progress.best(tmp_path) == {
@@ -54,7 +54,7 @@ def test_a_grading_is_remembered_with_what_it_was_worth(tmp_path: Path) -> None:
             measurable_score=10,
             when="2025-09-01T12:00:00Z",
             official=False,
-            isolation=Isolation.GUARDED,
+            isolation=Isolation.BARE,
         )
     }
 

@@ -183,7 +183,7 @@ def test_messages_follow_the_table_only_if_they_were_not_shown_yet() -> None:
     ("circumstances", "reason"),
     [
         ({"official": True}, "yes"),
-        ({"isolation": Isolation.GUARDED}, "no, because the program was not boxed"),
+        ({"isolation": Isolation.BARE}, "no, because the program was not boxed"),
         ({"partial": True}, "no, because only some of the checks were run"),
         ({}, "no, because these are not the course's own checks"),
     ],
