@@ -497,3 +497,11 @@ def test_the_files_of_pins_agree_so_that_one_environment_can_hold_them_all(name:
 
     assert {package: pinned(name)[package] for package in pinned("core")} == pinned("core")
     assert all(pinned("instructor")[package] == pinned("dev")[package] for package in shared)
+
+
+def test_every_package_of_the_kit_is_installed() -> None:
+    """A development install finds what is not listed, and no other does."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = sorted(file.parent.relative_to(ROOT).as_posix() for file in (ROOT / "grader").rglob("__init__.py"))
+
+    assert project["tool"]["setuptools"]["packages"] == [package.replace("/", ".") for package in packages]
