@@ -6,7 +6,7 @@ is taken. One that has ended while it waited is thrown away.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from grader.box.box import Box
@@ -36,11 +36,27 @@ class Kind:
     inject: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A box that was started, and its trace. Nobody has asked yet what it has proven."""
+
+    kind: Kind
+    box: Box
+    trace: tracer.Trace | None
+
+    def close(self) -> None:
+        self.box.close()
+        if self.trace is not None:
+            self.trace.close()
+
+
 @dataclass(slots=True, kw_only=True)
 class Boxes:
-    """
+    """The boxes of one grading: at most one of each kind waits for the check that takes it.
+
     Attributes:
         strace: absolute path; None where nothing can be traced.
+        takes_down: keep what judge and box say to one another.
         ahead: whether the next box of a kind is started when one is taken.
     """
 
@@ -49,14 +65,25 @@ class Boxes:
     strace: str | None
     takes_down: bool
     ahead: bool = True
-    _waiting: dict[Kind, tuple[Box, tracer.Trace | None]] = field(default_factory=dict)
+    _waiting: dict[Kind, Fresh] = field(default_factory=dict)
     _started: int = 0
 
-    @contextlib.contextmanager
-    def box(
-        self, kind: Kind, fds: Sequence[int], open_files: int | None, name: str
-    ) -> Iterator[tuple[Box, tracer.Trace | None]]:
-        """A box that has proven its wall, and its trace; closed behind the block, the trace is not.
+    def take(self, kind: Kind) -> Fresh:
+        """The one that waits, or a new one; to be closed.
+
+        Raises:
+            GraderError: it could not be started.
+        """
+        waiting = self._waiting.pop(kind, None)
+        if waiting is None:
+            return self._new(kind)
+        if waiting.box.has_ended:
+            waiting.close()
+            return self._new(kind)
+        return waiting
+
+    def furnish(self, fresh: Fresh, fds: Sequence[int], open_files: int | None, name: str) -> None:
+        """Hear what a box has proven and give it what a check lends it; then start the next one.
 
         Args:
             fds: descriptors that it gets, under the same numbers.
@@ -64,47 +91,30 @@ class Boxes:
             name: of its trace's file, until that is removed.
 
         Raises:
-            GraderError: it could not be started, or the wall does not hold.
+            GraderError: it has not started, or the wall does not hold.
         """
-        box, trace = self._taken(kind)
+        box = fresh.box
         try:
-            with box:
-                _require_wall(box)
-                try:
-                    box.lend(fds, open_files)
-                    box.take_one_core()
-                    if trace is not None:
-                        trace.rename(name)
-                except (BoxEnded, OSError) as error:
-                    raise _not_started(box, error) from error
-                if self.ahead and not kind.inject:
-                    self._waiting[kind] = self._new(kind)
-                yield box, trace
-        finally:
-            if trace is not None:
-                trace.close()
+            missing = box.end_proof(START_TIMEOUT_S)
+            if missing:
+                complaints = "; ".join(f"{name}: {complaint}" for name, complaint in missing.items())
+                raise GraderError(f"The wall does not hold: {complaints}")
+            box.lend(fds, open_files)
+            box.take_one_core()
+            if fresh.trace is not None:
+                fresh.trace.rename(name)
+        except (BoxEnded, TimeoutError, OSError) as error:
+            words = " ".join(row.text for row in last_lines(box.output(), 2))
+            raise GraderError(f"A box could not be started: {error}; {box.ended_by()}. {words}") from error
+        if self.ahead and not fresh.kind.inject:
+            self._waiting[fresh.kind] = self._new(fresh.kind)
 
     def close(self) -> None:
         """End those that wait."""
         while self._waiting:
-            box, trace = self._waiting.popitem()[1]
-            box.close()
-            if trace is not None:
-                trace.close()
+            self._waiting.popitem()[1].close()
 
-    def _taken(self, kind: Kind) -> tuple[Box, tracer.Trace | None]:
-        waiting = self._waiting.pop(kind, None)
-        if waiting is None:
-            return self._new(kind)
-        box, trace = waiting
-        if box.has_ended:
-            box.close()
-            if trace is not None:
-                trace.close()
-            return self._new(kind)
-        return waiting
-
-    def _new(self, kind: Kind) -> tuple[Box, tracer.Trace | None]:
+    def _new(self, kind: Kind) -> Fresh:
         """Start one, and do not wait for it.
 
         A program must not see whether it is counted, and what no run may do is looked for in all of them. So a box that
@@ -139,19 +149,4 @@ class Boxes:
         )
         with contextlib.suppress(BoxEnded):  # it will be found when it is taken
             box.begin_proof(thorough=False)
-        return box, trace
-
-
-def _require_wall(box: Box) -> None:
-    try:
-        missing = box.end_proof(START_TIMEOUT_S)
-    except (BoxEnded, TimeoutError) as error:
-        raise _not_started(box, error) from error
-    if missing:
-        complaints = "; ".join(f"{name}: {complaint}" for name, complaint in missing.items())
-        raise GraderError(f"The wall does not hold: {complaints}")
-
-
-def _not_started(box: Box, error: Exception) -> GraderError:
-    words = " ".join(row.text for row in last_lines(box.output(), 2))
-    return GraderError(f"A box could not be started: {error}; {box.ended_by()}. {words}")
+        return Fresh(kind, box, trace)

@@ -56,9 +56,6 @@ _KEPT_BYTES = 4 << 20  # of each trace, with --keep
 class Submission:
     """What was handed in, ready to be put into a fresh box as often as a check likes."""
 
-    exercise: Exercise
-    level: Level
-    strace: str | None  # absolute path, when it is known to work here
     boxes: Boxes
     untraceable: str  # why not, for the report
     rng: random.Random
@@ -74,6 +71,20 @@ class Submission:
     can_look: bool = False  # whether this machine lets a box be looked at; a program must not choose to be unmeasured
     loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
     lost: Lost = Lost.NO  # a box was killed with SIGKILL: the check says nothing and is taken again
+
+    @property
+    def exercise(self) -> Exercise:
+        return self.boxes.exercise
+
+    @property
+    def level(self) -> Level:
+        """How its programs are kept in."""
+        return self.boxes.level
+
+    @property
+    def strace(self) -> str | None:
+        """strace's absolute path, when it is known to work here."""
+        return self.boxes.strace
 
     def __repr__(self) -> str:
         return "submission"  # an assertion that fails shows it to a student
@@ -275,10 +286,12 @@ class Submission:
         traced = bool(traced or inject) and self.strace is not None
         watched = frozenset() if traced or alone else self.policies.calls
         kind = Kind(traced, watched, tuple(inject))
-        with self.boxes.box(kind, fds, open_files, f"{self.label}-{self.box_count}") as (box, trace):
+        with contextlib.closing(self.boxes.take(kind)) as fresh:
+            box, trace = fresh.box, fresh.trace
             self.on_box(box.outermost_pid)
             since_s: float | None = None
             try:
+                self.boxes.furnish(fresh, fds, open_files, f"{self.label}-{self.box_count}")
                 since_s = self._enter(box, load=load)
                 yield box, trace if traced else None
             except vitals.Hidden as hidden:

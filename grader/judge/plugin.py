@@ -110,9 +110,6 @@ class JudgePlugin:
         """What was handed in: `serve(handler)` or `run(scenario)`."""
         rule = self._rule(request.node)
         return Submission(
-            exercise=self.exercise,
-            level=self.level,
-            strace=self.strace,
             boxes=self.boxes,
             untraceable=self.untraceable,
             rng=random.Random(f"{self.seed}/{rule.name}"),

@@ -1,8 +1,9 @@
 """Boxes that are started ahead: which is taken, what it is lent, and what becomes of one that died while it waited."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from grader.box.box import Box
@@ -21,8 +22,15 @@ def some_boxes(level: Level, *, ahead: bool = True) -> Boxes:
     return boxes
 
 
+@contextlib.contextmanager
+def furnished(boxes: Boxes, kind: Kind, fds: Sequence[int] = (), open_files: int | None = None) -> Iterator[Box]:
+    with contextlib.closing(boxes.take(kind)) as fresh:
+        boxes.furnish(fresh, fds, open_files, "a_box")
+        yield fresh.box
+
+
 def waiting(boxes: Boxes) -> list[int]:
-    return [box.outermost_pid for box, _ in boxes._waiting.values()]
+    return [fresh.box.outermost_pid for fresh in boxes._waiting.values()]
 
 
 def ask(box: Box, source: str, *arguments: object) -> Any:
@@ -33,12 +41,12 @@ def ask(box: Box, source: str, *arguments: object) -> Any:
 
 def one_behind_another(level: Level) -> list[Any]:
     boxes = some_boxes(level)
-    with boxes.box(PLAIN, (), None, "one") as (first, _):
+    with furnished(boxes, PLAIN) as first:
         ahead = waiting(boxes)
         other_kind = Kind(traced=False, inject=("fsync:error=EIO",))
-        with boxes.box(other_kind, (), None, "two") as (other, _):
+        with furnished(boxes, other_kind) as other:
             pids = [first.outermost_pid, other.outermost_pid]
-    with boxes.box(PLAIN, (), None, "three") as (second, _):
+    with furnished(boxes, PLAIN) as second:
         taken = second.outermost_pid
         last = waiting(boxes)
     boxes.close()
@@ -59,7 +67,7 @@ def test_the_next_box_of_a_kind_is_started_when_one_is_taken_and_none_is_left_at
 
 def before_the_last_check(level: Level) -> list[int]:
     boxes = some_boxes(level, ahead=False)
-    with boxes.box(PLAIN, (), None, "one"):
+    with furnished(boxes, PLAIN):
         return waiting(boxes)
 
 
@@ -69,12 +77,12 @@ def test_nothing_is_started_ahead_where_nothing_comes(judged: Judged) -> None:
 
 def killed_while_it_waits(level: Level) -> list[Any]:
     boxes = some_boxes(level)
-    with boxes.box(PLAIN, (), None, "one"):
+    with furnished(boxes, PLAIN):
         (pid,) = waiting(boxes)
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     boxes.ahead = False
-    with boxes.box(PLAIN, (), None, "two") as (box, _):
+    with furnished(boxes, PLAIN) as box:
         return [box.outermost_pid != pid, ask(box, "def act(student, room): return 7")]
 
 
@@ -91,7 +99,7 @@ def act(student, room, *numbers):
 
 def lent_under_the_channels_number(level: Level) -> Any:
     """One of the descriptors gets the number that the box's own channel has."""
-    with some_boxes(level, ahead=False).box(PLAIN, (), None, "one") as (box, _):
+    with furnished(some_boxes(level, ahead=False), PLAIN) as box:
         words = box._process.args
         assert isinstance(words, list)
         numbers = [int(str(words[-1])), int(str(words[-1])) + 1]
@@ -124,7 +132,7 @@ def act(student, room):
 
 def few_open_files(level: Level) -> Any:
     boxes = some_boxes(level, ahead=False)
-    with boxes.box(PLAIN, (), 20, "one") as (box, _):
+    with furnished(boxes, PLAIN, (), 20) as box:
         return ask(box, OPENS)
 
 
@@ -137,7 +145,7 @@ def without_an_interpreter(level: Level) -> list[Any]:
     boxes = some_boxes(level, ahead=False)
 
     def begin() -> None:
-        with boxes.box(PLAIN, (), None, "one"):
+        with furnished(boxes, PLAIN):
             pass
 
     return failure_of(begin)

@@ -277,9 +277,6 @@ def sleeper() -> Iterator[int]:
 def ends_in_an_outcome(exercise: Exercise, check: Check, module: ModuleType, rng: random.Random, pid: int) -> None:
     level = Bare(staging=COURSE, uid=None)
     submission = InFrontOfAStranger(
-        exercise=exercise,
-        level=level,
-        strace=None,
         boxes=Boxes(exercise=exercise, level=level, strace=None, takes_down=False),
         untraceable="nothing is traced here",
         rng=rng,

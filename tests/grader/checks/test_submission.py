@@ -813,6 +813,27 @@ def killed(level: Level, outside: bool) -> list[Any]:
     return [failure_of(check)[0], submission.lost.name, submission.box_count, len(pids)]
 
 
+def killed_at_its_start(level: Level) -> list[Any]:
+    submission = handed_in(level, REFERENCE)
+
+    def kill(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    submission.on_box = kill
+
+    def check() -> None:
+        with submission.serve(shout):
+            pass
+
+    return [failure_of(check)[0], submission.lost.name]
+
+
+def test_a_box_that_was_killed_before_it_has_proven_its_wall_is_lost_as_well(judged: Judged) -> None:
+    """Then the check is taken again, as behind any other kill."""
+    assert judged(killed_at_its_start) == ["GraderError", "OUTSIDE"]
+
+
 @pytest.mark.parametrize(("outside", "lost"), [(True, "OUTSIDE"), (False, "INSIDE")])
 def test_a_box_that_was_killed_is_remembered_as_lost(judged: Judged, outside: bool, lost: str) -> None:
     assert judged(killed, outside) == ["Crashed", lost, 1, 1]
