@@ -43,11 +43,18 @@ def main() -> None:
     kernel.die_with_parent(parent_pid, by=kernel.IN_ORDER)
     kernel.adopt_orphans()
     os.umask(0o022)  # what it lays out is read by another user, whatever the caller keeps from others
-    with socket.socket(fileno=int(sys.argv[1])) as control, contextlib.suppress(_ToldToEnd):
-        _Slot(control).run(parent_pid)
-    end_descendants()
-    sweep(Path(tempfile.gettempdir()))  # what its starter held, if that was killed
-    os._exit(0)  # Python's own end takes as long as a box
+    status = 1
+    try:
+        with socket.socket(fileno=int(sys.argv[1])) as control, contextlib.suppress(_ToldToEnd):
+            _Slot(control).run(parent_pid)
+        status = 0
+    except BaseException:  # noqa: BLE001  # told in its log; what is below it goes all the same
+        sys.excepthook(*sys.exc_info())
+    finally:
+        end_descendants()
+        sweep(Path(tempfile.gettempdir()))  # what its starter held, if that was killed
+        sys.stderr.flush()
+        os._exit(status)  # Python's own end takes as long as a box
 
 
 def _end(_number: int = 0, _frame: FrameType | None = None) -> NoReturn:
@@ -111,12 +118,14 @@ class _Slot:
             os._exit(status)
 
     def _emit(self, event: Event) -> None:
-        with contextlib.suppress(BrokenPipeError):  # that nobody is there, the end of the other direction tells
+        with contextlib.suppress(ConnectionError):  # that nobody is there, the end of the other direction tells
             self._control.sendall(line_of_event(event))
 
     def _line(self) -> bytes:
         while b"\n" not in self._rest:
-            data = self._control.recv(1 << 16)
+            data = b""
+            with contextlib.suppress(ConnectionResetError):  # the other end was closed with something unread in it
+                data = self._control.recv(1 << 16)
             if not data:
                 _end()
             self._rest += data

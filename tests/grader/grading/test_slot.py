@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import select
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -120,6 +121,27 @@ def test_who_closes_all_slots_ends_the_grading_that_is_under_way(slots: Slots) -
     assert isinstance(report, Ungraded)
     with pytest.raises(GraderError, match="The grading was ended"):
         slots.get(BEST_LEVEL)
+
+
+def test_a_slot_whose_words_nobody_reads_any_more_ends_in_order(slots: Slots) -> None:
+    """As when its starter was killed before it listened: no signal comes, and the connection is reset."""
+    slot = slots.get(BEST_LEVEL)
+    wait_until(lambda: bool(select.select([slot._control], [], [], 0)[0]), "its first word")
+
+    slot._control.close()
+
+    assert slot._process.wait(60) == 0
+    assert slot.last_words() == ""
+
+
+def test_a_slot_that_is_told_nonsense_says_so_in_its_log_and_leaves_nothing(slots: Slots) -> None:
+    slot = slots.get(BEST_LEVEL)
+    slot.wait_until_ready()
+
+    slot._control.sendall(b"grade this\n")
+
+    assert slot._process.wait(60) == 1
+    assert "NotUnderstood: is not JSON" in slot.last_words()
 
 
 def test_a_closed_slot_leaves_neither_a_process_nor_a_folder(slots: Slots) -> None:
