@@ -113,7 +113,7 @@ class Forbidden(Exception):
 
     def __init__(self, library: str, reason: str) -> None:
         super().__init__(f"{library} is not allowed here: {reason}")
-        self.library, self.reason = library, reason
+        self.package, self.reason = library, reason
 
 
 class ForbiddenImport(Forbidden, ImportError):
@@ -355,7 +355,7 @@ def explain(error: BaseException, folder: str) -> Message:
     text = text.strip().partition("\n")[0]
     says = text.partition(": ")[2][:2000]  # as Python writes it: the class, and what it says
     if isinstance(error, Forbidden):
-        library, reason = (str(getattr(error, name, ""))[:2000] for name in ("library", "reason"))
+        library, reason = (str(getattr(error, name, ""))[:2000] for name in ("package", "reason"))
         return problem(kind, text, rows, library=library, reason=reason)
     number = error.errno if isinstance(error, OSError) and type(error.errno) is int else None
     return problem(kind, text, rows, exception=type(error).__name__, says=says, errno=number)
