@@ -13,9 +13,9 @@ from grader.commands.environment import (
     find_tools,
     make_console,
     owning_what_runs_below,
-    search_path,
     this_machine,
 )
+from grader.doctor.programs import search_path
 from grader.errors import PASSED, SOMETHING_FAILED, CourseError
 from grader.report.output import Target, require_writable
 

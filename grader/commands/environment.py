@@ -1,5 +1,5 @@
 """Where a command meets the machine that it was typed on: the environment, the terminal, the folder of the course.
-The only place that reads the environment.
+The only place that reads the environment, but for the search path.
 """
 
 import contextlib
@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from grader.doctor.programs import search_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,14 +24,6 @@ def course_at(folder: Path | None, *, only: str | None = None) -> "Course":
     from grader.course.load import find_course_root, load_course
 
     return load_course(find_course_root((folder or Path.cwd()).absolute()), only=only)
-
-
-_SYSTEM_PATH = "/usr/bin:/bin:/usr/local/bin"
-
-
-def search_path() -> str:
-    """Where programs are looked for."""
-    return os.environ.get("PATH", _SYSTEM_PATH)
 
 
 def find_tools() -> "Tools":

@@ -8,7 +8,8 @@ from typing import NoReturn
 import click
 
 from grader.commands.course import course_option
-from grader.commands.environment import course_at, search_path
+from grader.commands.environment import course_at
+from grader.doctor.programs import search_path
 from grader.errors import PASSED, SOMETHING_FAILED, UsageError
 
 _DEFAULT_DB = "sqlite:///gradebook.db"  # as nbgrader's own commands, in the folder where they are typed

@@ -21,7 +21,8 @@ from grader.box import seccomp as call_filter
 from grader.box.limits import hard_open_files
 from grader.doctor import isolating, measuring
 from grader.doctor.finding import Finding, lacking
-from grader.doctor.machine import DEADLINE_S, SYSTEM_PATH, find_program, temporary_folder
+from grader.doctor.machine import DEADLINE_S, temporary_folder
+from grader.doctor.programs import SYSTEM_PATH, find_program
 
 if sys.platform == "linux":  # elsewhere what these import is missing, and NOT_LINUX must still be said
     from grader.box import kernel

@@ -7,7 +7,6 @@ import errno
 import os
 import platform
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from grader.box.limits import hard_open_files
+from grader.doctor.programs import SYSTEM_PATH, find_program
 from grader.report.model import Machine
 
-# /usr/bin first: on Ubuntu the AppArmor profile that lets bwrap work names /usr/bin/bwrap alone.
-SYSTEM_PATH: Final = "/usr/bin:/bin:/usr/local/bin"
 DEADLINE_S: Final = 60.0  # a way out of what hangs; every probe takes milliseconds
 NOBODY: Final = 65_534  # root starts boxes as a user without rights; any such user is refused alike
 
@@ -32,12 +30,6 @@ def machine(*, path: str = SYSTEM_PATH) -> Machine:
         bwrap=version(find_program("bwrap", path=path)),
         nofile=hard_open_files(),
     )
-
-
-def find_program(name: str, *, path: str = SYSTEM_PATH) -> str | None:
-    """The absolute path of a program, or None: a box has an empty environment."""
-    found = shutil.which(name, path=path)
-    return None if found is None else str(Path(found).absolute())
 
 
 def version(program: str | None) -> str | None:

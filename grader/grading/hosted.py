@@ -2,12 +2,12 @@
 below the host; when the host ends, the slot does, and takes away what both have left on the disk. Knows no host.
 """
 
-import os
 from collections.abc import Mapping
 
 from grader.box.scratch import held_folder
 from grader.course.model import Course, Exercise
 from grader.doctor.machine import machine
+from grader.doctor.programs import search_path
 from grader.errors import SubmissionError
 from grader.grading.one import grade_quietly
 from grader.grading.order import Order
@@ -21,7 +21,7 @@ def grade_own_work(course: Course, exercise: Exercise) -> Graded | Ungraded:
     Raises:
         KitError: there is no report.
     """
-    path = _search_path()
+    path = search_path()
     return grade_quietly(Order.of(course, exercise, exercise.handout_dir, machine(path=path)), Tools.found(path))
 
 
@@ -31,7 +31,7 @@ def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str]) ->
     Raises:
         KitError: there is no report.
     """
-    path = _search_path()
+    path = search_path()
     with held_folder() as folder:
         for name, text in files.items():
             (folder / name).write_bytes(text.encode())
@@ -39,7 +39,3 @@ def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str]) ->
             return grade_quietly(Order.of(course, exercise, folder, machine(path=path)), Tools.found(path))
         except SubmissionError as error:  # the folder tells a student nothing, and is gone by now
             raise SubmissionError(str(error).replace(f"{folder}/", "").replace(f"{folder}: ", "")) from error
-
-
-def _search_path() -> str:
-    return os.pathsep.join(os.get_exec_path())

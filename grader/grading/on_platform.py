@@ -29,6 +29,7 @@ import click
 from grader.course.load import load_course
 from grader.course.model import Course, Exercise
 from grader.doctor.machine import machine
+from grader.doctor.programs import search_path
 from grader.errors import CourseError, GraderError, KitError, SubmissionError
 from grader.grading.one import Start, grade
 from grader.grading.order import Order
@@ -88,7 +89,7 @@ def _answer(job: Job) -> str:
 
 def _graded(job: Job, course: Course, exercise: Exercise) -> Graded | Ungraded:
     """A report; what a person may read of it on the way goes to standard output, where that is not the answer's."""
-    path = os.pathsep.join(os.get_exec_path())
+    path = search_path()
     source = find(job.handed_in, exercise)
     hidden = True if job.hidden else None
     order = Order.of(course, exercise, source, machine(path=path), own=False, trust=job.trust, hidden=hidden)

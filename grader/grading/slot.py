@@ -7,7 +7,6 @@ of courses or reports. It imports little: a command starts its slot before it im
 import contextlib
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from typing import Final
 
 from grader.box.canary import host_canary
 from grader.box.scratch import held_folder
+from grader.doctor.programs import find_program
 from grader.errors import GraderError
 from grader.judge.protocol import (
     BoxStarted,
@@ -46,8 +46,6 @@ _ENDING_TIMEOUT_S = 20.0  # for a slot to clean up behind itself; killed, it lea
 BEST_LEVEL: Final = "boxed"
 TRUSTED_LEVEL: Final = "bare"
 _COMMAND: Final = (sys.executable, "-I", "-X", "disable-remote-debug", "-m", "grader.judge")
-
-
 _HANGS: Final = "The judge hangs: nothing came for long after the check's deadline. Run it again."
 
 
@@ -65,14 +63,8 @@ class Tools:
     @classmethod
     def found(cls, path: str) -> "Tools":
         """What is found on this search path; bubblewrap first where AppArmor's profiles have it."""
-        bwrap = _find_program("bwrap", f"/usr/bin{os.pathsep}{path}")
-        return cls(bwrap=bwrap, strace=_find_program("strace", path))
-
-
-def _find_program(name: str, path: str) -> str | None:
-    """An absolute path: a box has an empty environment."""
-    found = shutil.which(name, path=path)
-    return None if found is None else str(Path(found).absolute())
+        bwrap = find_program("bwrap", path=f"/usr/bin{os.pathsep}{path}")
+        return cls(bwrap=bwrap, strace=find_program("strace", path=path))
 
 
 class Slot:

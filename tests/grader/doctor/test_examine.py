@@ -30,7 +30,8 @@ from grader.box.levels import LEVELS
 from grader.doctor import isolating, measuring
 from grader.doctor.examine import examine, in_a_child
 from grader.doctor.finding import NOT_LINUX, Finding, isolation_possible, to_json
-from grader.doctor.machine import find_program, machine
+from grader.doctor.machine import machine
+from grader.doctor.programs import find_program
 from grader.doctor.screen import show
 from places import TESTS
 
