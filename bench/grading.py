@@ -173,7 +173,8 @@ def besides_once(number: str) -> float:
 
 def judged_s(number: str, parent_pid: int) -> float:
     from grader.checks.submission import Submission
-    from grader.judge.judging import judge, prepare
+    from grader.judge.judging import judge
+    from grader.judge.preparing import prepare
 
     in_boxes_s = 0.0
     enter = Submission._box
@@ -199,7 +200,7 @@ def judged_s(number: str, parent_pid: int) -> float:
     ):
         os.dup2(nowhere.fileno(), 2)
         surroundings = _surroundings(TOOLS, "boxed", stack)
-        prepared = stack.enter_context(prepare(surroundings, own, parent_pid))
+        prepared = stack.enter_context(prepare(surroundings, own, parent_pid, lambda: None))
         begun_s = time.perf_counter()
         _stage(order, staging)
         judge(_job(order, staging), prepared, lambda _event: None)

@@ -3,6 +3,8 @@ grading asks this before a submission runs, and `grade doctor` asks the same. Kn
 meanwhile; knows nothing of what is tried.
 """
 
+from collections.abc import Callable
+
 from grader.box.box import Box, Lost
 from grader.box.canary import host_canary
 from grader.box.channel import BoxEnded
@@ -16,27 +18,32 @@ _START_S = 60.0  # a box that has not proven itself by then is the machine's fau
 TRIAL = Limits(memory_mb=512, processes=16, tmp_mb=4, open_files=256)
 
 
-def prove(level: Level) -> None:
+def prove(level: Level, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Start one box with nothing in it and let it try every protection from the inside.
 
     A box that was killed says nothing about the wall: then once again.
 
+    Args:
+        meanwhile: called once, while the box starts and tries.
+
     Raises:
         LevelRefused: no box starts, or a protection is missing.
     """
-    missing = _missing(level)
+    missing = _missing(level, meanwhile)
     if isinstance(missing, Lost):
-        missing = _missing(level)
+        missing = _missing(level, lambda: None)
     if isinstance(missing, Lost):
         raise LevelRefused("a box was killed from outside, twice")
     if missing:
         raise LevelRefused("; ".join(f"{name}: {complaint}" for name, complaint in sorted(missing.items())))
 
 
-def _missing(level: Level) -> dict[str, str] | Lost:
+def _missing(level: Level, meanwhile: Callable[[], None]) -> dict[str, str] | Lost:
     with Box(level, TRIAL, tracer=[]) as box:
         try:
-            return box.prove(_START_S, thorough=True)
+            box.begin_proof(thorough=True)
+            meanwhile()
+            return box.end_proof(_START_S)
         except (BoxEnded, TimeoutError) as error:
             if (lost := box.lost_to_kill()) is not Lost.NO:
                 return lost

@@ -28,7 +28,7 @@ from grader.box.scratch import sweep
 from grader.box.staging import staging_folder
 from grader.errors import KitError
 from grader.judge.descendants import end_descendants
-from grader.judge.judging import Prepared, judge, prepare
+from grader.judge.preparing import Prepared, prepare
 from grader.judge.protocol import Broken, Ended, Event, Job, Ready, Refused, Surroundings, line_of_event, message_of
 
 
@@ -70,7 +70,7 @@ class _Slot:
     def run(self, parent_pid: int) -> None:
         surroundings = message_of(self._line(), Surroundings)
         try:
-            with staging_folder() as folder, prepare(surroundings, folder, parent_pid) as prepared:
+            with staging_folder() as folder, prepare(surroundings, folder, parent_pid, _import_judging) as prepared:
                 end_descendants()  # what the box of the proof has left to be waited for
                 self._emit(Ready(prepared.untraceable))
                 gc.freeze()  # what is here now stays: the collector of a judge would copy its pages
@@ -109,6 +109,8 @@ class _Slot:
             signal.signal(kernel.IN_ORDER, signal.SIG_DFL)
             kernel.die_with_parent(slot_pid)
             kernel.adopt_orphans()
+            from grader.judge.judging import judge  # the slot has imported it
+
             judge(job, prepared, self._emit)
             status = 0
         except BaseException:  # noqa: BLE001  # it ends here whatever comes, and never in what the slot would do next
@@ -131,6 +133,11 @@ class _Slot:
             self._rest += data
         line, _, self._rest = self._rest.partition(b"\n")
         return line
+
+
+def _import_judging() -> None:
+    """What every judge needs: most of a slot's start, and nothing of it needs the box that is proven then."""
+    import grader.judge.judging  # noqa: F401
 
 
 def _how(code: int) -> str:
