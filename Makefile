@@ -39,10 +39,10 @@ test: dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	# Side by side, because each waits for boxes half of its time; the audit's words come last. It grades the references,
-	# so pytest does not do it again here (by itself it does). What tests of a file share is made once: `loadfile`.
+	# so pytest does not do it again here (by itself it does). Which tests one worker has, tests/grader/conftest.py says.
 	log=$$(mktemp); $(BIN)/grade audit --quick >"$$log" 2>&1 & audit=$$!; \
 	trap 'kill $$audit 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
-	tests=0; $(BIN)/pytest tests/grader -n 4 --dist loadfile --no-loadscope-reorder || tests=$$?; \
+	tests=0; $(BIN)/pytest tests/grader -n 4 --dist loadgroup --no-loadscope-reorder || tests=$$?; \
 	proven=0; wait $$audit || proven=$$?; cat "$$log"; \
 	[ $$tests -eq 0 ] && [ $$proven -eq 0 ]
 

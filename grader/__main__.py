@@ -5,6 +5,7 @@ there would be ours. What Python imports before it comes here, such as `importli
 people's files lie, type `grade`, or `python -P -m grader`.
 """
 
+import os
 import sys
 from typing import NoReturn
 
@@ -19,6 +20,7 @@ def main() -> NoReturn:
 
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "1"  # none is used, and looking for them takes a tenth of a start
     from grader.commands.main import main as grade
 
     grade()

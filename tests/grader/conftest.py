@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,24 @@ _LONGEST = (
     "test_publication.py",
 )
 
+# A file's tests are one worker's, because they share what is made once; but the tests of these share little, and one
+# worker would still have them when the others have ended. File: among how many workers.
+_SHARES = {"test_red_team.py": 4, "test_gradebook.py": 2, "test_main.py": 2, "test_scenario.py": 2}
+
 # A database would make one run depend on the one before; a busy machine makes any deadline lie.
 settings.register_profile("kit", database=None, deadline=None)
 settings.load_profile("kit")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    counts: Counter[str] = Counter()
+    for item in items:
+        file, name = str(item.path), item.path.name
+        item.add_marker(pytest.mark.xdist_group(f"{file}-{counts[file] % _SHARES.get(name, 1)}"))
+        counts[file] += 1
 
 
 def _refused(command: list[str]) -> str | None:
