@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     Row = tuple[str, str, int]  # text, file, line
 
 MAX_FRAME_BYTES = 1 << 20
+_write, _read = os.write, os.read  # a submission may put others in their place
+_GO_ON: Message = {"value": None}
 _PLAIN_GO = struct.pack(">I", 27) + b'{"op": "go", "value": null}'
+_PLAIN_GO_BYTES = len(_PLAIN_GO)
 # The host's canary listens here. A server in the judge's own network listens on 127.0.0.1, perhaps on the same port.
 CANARY_HOST = "127.77.0.1"
 
@@ -53,6 +56,8 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._fd = sock.fileno()
+        self._then, self._frame_then = "", b""
 
     def send(self, message: Message) -> None:
         data = json.dumps(message).encode()
@@ -60,16 +65,18 @@ class Channel:
             data = json.dumps({"problem": problem("raised", "the result is larger than 1 MiB")}).encode()
         self._sock.sendall(struct.pack(">I", len(data)) + data)
 
-    def pause(self, label: bytes) -> Message | None:
+    def pause(self, label: str, then: str) -> Message | None:
         """Tell the judge, and sleep until it says go; None when it has gone.
 
-        As `send` and `receive`, but mostly without JSON: instructions are counted from one pause to another, and few of
-        them should be ours.
+        As `send` and `receive`, but without a socket's methods, mostly without JSON, and with the frame of the next
+        pause made beforehand: instructions are counted from one pause to another, and few of them should be ours.
         """
-        data = b'{"paused": "%b"}' % label
-        self._sock.sendall(struct.pack(">I", len(data)) + data)
-        begun = self._sock.recv(len(_PLAIN_GO))  # nothing comes behind it before the next pause
-        return {"value": None} if begun == _PLAIN_GO else self.receive(begun)
+        frame = self._frame_then if label == self._then else _frame_of_pause(label)
+        if then:
+            self._then, self._frame_then = then, _frame_of_pause(then)
+        _write(self._fd, frame)  # a blocking socket takes so few bytes at once
+        begun = _read(self._fd, _PLAIN_GO_BYTES)  # nothing comes behind it before the next pause
+        return _GO_ON if begun == _PLAIN_GO else self.receive(begun)
 
     def receive(self, begun: bytes = b"") -> Message | None:
         """The next message, or None when the judge has gone. `begun`: what has come of it."""
@@ -89,6 +96,7 @@ class Channel:
             os.close(fd)
         if self._sock.fileno() in numbers:
             self._sock = socket.socket(fileno=fcntl.fcntl(self._sock.detach(), fcntl.F_DUPFD, above))
+            self._fd = self._sock.fileno()
         for fd, number in zip(moved, numbers, strict=True):
             os.dup2(fd, number)
             os.close(fd)
@@ -101,6 +109,11 @@ class Channel:
                 return None
             got += more
         return bytes(got)
+
+
+def _frame_of_pause(label: str) -> bytes:
+    data = f'{{"paused": "{label}"}}'.encode()
+    return len(data).to_bytes(4) + data
 
 
 def problem(kind: str, text: str, trace: Sequence[Row] = (), **raised: Any) -> Message:
@@ -429,9 +442,14 @@ class Room:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
-    def pause(self, label: str) -> Any:
-        """Tell the judge, and wait for its go; what it says with that, if anything. `label` is [a-z0-9_]+."""
-        go = self._channel.pause(label.encode())
+    def pause(self, label: str, *, then: str = "") -> Any:
+        """Tell the judge, and wait for its go; what it says with that, if anything.
+
+        Args:
+            label: [a-z0-9_]+.
+            then: the label of the next pause, where instructions are counted up to that: less of them are ours then.
+        """
+        go = self._channel.pause(label, then)
         if go is None:
             os._exit(0)  # nobody is left to tell
         return go["value"]

@@ -28,8 +28,8 @@ class WatchedRoom:
         self._steps = self._questions = 0
         self._waits = False
 
-    def pause(self, label: str) -> Any:
-        value = self._said(self._room.pause, label)
+    def pause(self, label: str, *, then: str = "") -> Any:
+        value = self._said(lambda label: self._room.pause(label, then=then), label)
         self.further()
         return value
 

@@ -512,10 +512,11 @@ def emits(student: Any, room: Any, few: int, many: int, places: list[int], round
         while wanted := room.pause("unstepped"):
             for label, (emit, chosen) in emitters.items():
                 names = chosen[:wanted]
-                room.pause(label)
+                done = label + "_done"
+                room.pause(label, then=done)
                 for name in names:
                     emit(name)
-                room.pause(label + "_done")
+                room.pause(done)
         for label, numbers in heard.items():
             told[label] += numbers
     return told

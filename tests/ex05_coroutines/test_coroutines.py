@@ -532,7 +532,7 @@ def switch_beside(student: Any, room: Any, parked: int, lead: int) -> None:
             yield
         while True:
             switches = range(room.pause("spun"))
-            room.pause("ready")
+            room.pause("ready", then="done")
             for _ in switches:
                 yield
             room.pause("done")
