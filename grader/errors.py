@@ -9,6 +9,7 @@ KitError
  └─ GraderError    the machine's or ours: no verdict                    exit 3
 """
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 PASSED: Final = 0
@@ -35,10 +36,52 @@ class CourseError(KitError):
     exit_code = MISUSED
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in what was handed in.
+
+    Attributes:
+        path: as a message names it, safe to print: of the whole, or of a file in it.
+        file: the file's name within the whole; None where the whole is meant.
+        line, column: from 1, the column in characters; None where no line is meant.
+    """
+
+    path: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def at(self, line: int, column: int | None = None) -> "Place":
+        """That line of the file."""
+        return replace(self, line=line, column=column)
+
+    def named(self, name: str) -> str:
+        """The place by another name than its path."""
+        return ":".join(str(part) for part in (name, self.line, self.column) if part is not None)
+
+    def __str__(self) -> str:
+        return self.named(self.path)
+
+
 class SubmissionError(KitError):
-    """What was handed in cannot be graded. The message names the file and the cure."""
+    """What was handed in cannot be graded. The message names the place and the cure; a report keeps them apart.
+
+    Attributes:
+        digest: as `Submission.digest`, where all that is wanted could be read; else None.
+    """
 
     exit_code = MISUSED
+
+    def __init__(self, place: Place, said: str, cure: str) -> None:
+        """
+        Args:
+            said: what is wrong, as it stands behind the place's name: " is a folder", or ": 3 bytes are missing". No
+                full stop.
+            cure: whole sentences.
+        """
+        super().__init__(f"{place}{said}. {cure}")
+        self.place, self.said, self.cure = place, said, cure
+        self.digest: str | None = None
 
 
 class GraderError(KitError):

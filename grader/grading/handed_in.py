@@ -29,7 +29,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from grader.errors import GraderError, KitError, SubmissionError
+from grader.errors import GraderError, KitError, Place, SubmissionError
 from grader.grading.names import joined, listed, printable, shown_name
 from grader.grading.plain_source import require_plain_source
 
@@ -47,14 +47,16 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_NOT_OPENED = {
-    errno.ENOENT: "is not there. Check the path",
-    errno.ENOTDIR: "is not there. Check the path",
-    errno.ENAMETOOLONG: "is not there: the name is too long. Check the path",
-    errno.ELOOP: "is a symbolic link. Hand in what it points to, not the link",
-    errno.EACCES: "cannot be read by this user. Allow it with `chmod -R a+rX`",
-    errno.EPERM: "cannot be read by this user. Allow it with `chmod -R a+rX`",
-    errno.ENXIO: "is a socket or a device. Hand in an ordinary file",
+_CHECK_PATH = "Check the path."
+_ALLOW = "Allow it with `chmod -R a+rX`."
+_NOT_OPENED = {  # what is wrong, and the cure
+    errno.ENOENT: (" is not there", _CHECK_PATH),
+    errno.ENOTDIR: (" is not there", _CHECK_PATH),
+    errno.ENAMETOOLONG: (" is not there: the name is too long", _CHECK_PATH),
+    errno.ELOOP: (" is a symbolic link", "Hand in what it points to, not the link."),
+    errno.EACCES: (" cannot be read by this user", _ALLOW),
+    errno.EPERM: (" cannot be read by this user", _ALLOW),
+    errno.ENXIO: (" is a socket or a device", "Hand in an ordinary file."),
 }
 
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -87,9 +89,9 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Text:
-    """One accepted file's bytes, and the place they come from, as messages name it."""
+    """One accepted file's bytes, and the place they come from."""
 
-    place: str
+    place: Place
     data: bytes
 
 
@@ -112,7 +114,7 @@ def collect(source: Path, wanted: Sequence[str], into: Path, *, file_kb: int) ->
 
     Raises:
         SubmissionError: the files are not there, or something is wrong with one of them or with the archive. A syntax
-            error in a file is nothing wrong here.
+            error in a file is nothing wrong here. It has the digest where each wanted file could be read.
         GraderError: reading broke for a reason that is not the submission's, `into` cannot be written or is not empty,
             or `wanted` is not what it should be.
     """
@@ -121,7 +123,7 @@ def collect(source: Path, wanted: Sequence[str], into: Path, *, file_kb: int) ->
     for name in wanted:
         if name in ("", ".", "..") or "/" in name or not name.isprintable():
             raise GraderError(f"{name!r} was asked for, and is not a plain file name. Correct the exercise's list.")
-    place, limit = printable(str(source)), file_kb * 1024
+    place, limit = Place(printable(str(source))), file_kb * 1024
     with _opened(source, place) as fd:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
             found = _in_folder(fd, place, wanted, limit)
@@ -130,16 +132,21 @@ def collect(source: Path, wanted: Sequence[str], into: Path, *, file_kb: int) ->
         else:
             found = _alone(fd, place, wanted, limit)
     _demand_all(found, place, wanted)
+    digest = _digest(found.files)
     for text in found.files.values():
-        require_plain_source(text.place, text.data)
+        try:
+            require_plain_source(text.place, text.data)
+        except SubmissionError as error:
+            error.digest = digest
+            raise
     _write(found.files, into)
-    return Submission(folder=into, ignored=listed(found.others), digest=_digest(found.files))
+    return Submission(folder=into, ignored=listed(found.others), digest=digest)
 
 
 # From a folder, or a file.
 
 
-def _in_folder(fd: int, place: str, wanted: Sequence[str], limit: int) -> _HandedIn:
+def _in_folder(fd: int, place: Place, wanted: Sequence[str], limit: int) -> _HandedIn:
     with os.scandir(fd) as entries:
         names = {entry.name: entry.is_dir(follow_symlinks=False) for entry in islice(entries, _MAX_ENTRIES + 1)}
     if len(names) > _MAX_ENTRIES:
@@ -147,30 +154,30 @@ def _in_folder(fd: int, place: str, wanted: Sequence[str], limit: int) -> _Hande
     files = {}
     for name in wanted:
         if name in names and not names[name]:
-            files[name] = _read_file(name, f"{place}/{name}", limit, folder=fd)
+            files[name] = _read_file(name, Place(f"{place}/{name}", name), limit, folder=fd)
     others = [f"{name}/" if is_folder else name for name, is_folder in names.items() if name not in files]
     return _HandedIn(files=files, others=others, paths=others)
 
 
-def _alone(fd: int, place: str, wanted: Sequence[str], limit: int) -> _HandedIn:
+def _alone(fd: int, place: Place, wanted: Sequence[str], limit: int) -> _HandedIn:
     _demand_regular(fd, place)
-    name = PurePosixPath(place).name
+    name = PurePosixPath(place.path).name
     if name not in wanted and not name.endswith(".py"):
-        raise SubmissionError(f"{place}: neither a folder, a .py file nor a .zip. Hand in one of these.")
+        raise SubmissionError(place, ": neither a folder, a .py file nor a .zip", "Hand in one of these.")
     if len(wanted) != 1:
         raise SubmissionError(
-            f"{place}: one file, where {joined(wanted)} are wanted. Hand in the folder that holds them."
+            place, f": one file, where {joined(wanted)} are wanted", "Hand in the folder that holds them."
         )
-    return _HandedIn(files={wanted[0]: _read(fd, place, limit)}, others=(), paths=())
+    return _HandedIn(files={wanted[0]: _read(fd, Place(place.path, name), limit)}, others=(), paths=())
 
 
-def _read_file(name: str, place: str, limit: int, *, folder: int) -> _Text:
+def _read_file(name: str, place: Place, limit: int, *, folder: int) -> _Text:
     with _opened(name, place, folder=folder) as fd:
         _demand_regular(fd, place)
         return _read(fd, place, limit)
 
 
-def _read(fd: int, place: str, limit: int) -> _Text:
+def _read(fd: int, place: Place, limit: int) -> _Text:
     data = _at_most(partial(os.read, fd), limit) if os.fstat(fd).st_size <= limit else None
     if data is None or len(data) > limit:
         raise _too_large(place, limit)
@@ -178,7 +185,7 @@ def _read(fd: int, place: str, limit: int) -> _Text:
 
 
 @contextmanager
-def _opened(path: Path | str, place: str, *, folder: int | None = None) -> Iterator[int]:
+def _opened(path: Path | str, place: Place, *, folder: int | None = None) -> Iterator[int]:
     """A descriptor of `path`, in the open folder if one is given. What the block's reads raise is told like an open."""
     try:
         fd = os.open(path, _READ_ONCE, dir_fd=folder)
@@ -190,21 +197,22 @@ def _opened(path: Path | str, place: str, *, folder: int | None = None) -> Itera
         raise _unreadable(place, error) from error
 
 
-def _unreadable(place: str, error: OSError) -> KitError:
+def _unreadable(place: Place, error: OSError) -> KitError:
     if error.errno in _NOT_OPENED:
-        return SubmissionError(f"{place} {_NOT_OPENED[error.errno]}.")
+        return SubmissionError(place, *_NOT_OPENED[error.errno])
     return GraderError(f"{place}: reading it broke: {error.strerror}. Try again; if it stays, copy it elsewhere.")
 
 
-def _demand_regular(fd: int, place: str) -> None:
+def _demand_regular(fd: int, place: Place) -> None:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "not a file")
-        raise SubmissionError(f"{place} is {kind}. Hand in an ordinary file.")
+        raise SubmissionError(place, f" is {kind}", "Hand in an ordinary file.")
     if status.st_nlink > 1:
         raise SubmissionError(
-            f"{place} is a hard link: the same file has another name too, so it may be somebody else's. "
-            "Copy it (`cp`, not `ln`) and hand in the copy; a git checkout never makes hard links."
+            place,
+            " is a hard link: the same file has another name too, so it may be somebody else's",
+            "Copy it (`cp`, not `ln`) and hand in the copy; a git checkout never makes hard links.",
         )
 
 
@@ -238,7 +246,7 @@ class _SparingReader(io.BufferedReader):
             raise zipfile.BadZipFile("it points to outside of itself") from error
 
 
-def _in_zip(fd: int, place: str, wanted: Sequence[str], limit: int) -> _HandedIn:
+def _in_zip(fd: int, place: Place, wanted: Sequence[str], limit: int) -> _HandedIn:
     _demand_regular(fd, place)
     try:
         with _SparingReader(io.FileIO(fd, closefd=False)) as stream, zipfile.ZipFile(stream) as archive:
@@ -248,60 +256,67 @@ def _in_zip(fd: int, place: str, wanted: Sequence[str], limit: int) -> _HandedIn
             for name in wanted:
                 _demand_one_spelling(name, members, top, place)
                 if (info := members.get((*top, name))) is not None:
-                    files[name] = _read_member(archive, info, f"{place}:{'/'.join((*top, name))}", limit)
+                    files[name] = _read_member(archive, info, _member(place, "/".join((*top, name))), limit)
     except _BROKEN_ZIP as error:
         raise SubmissionError(
-            f"{place}: this zip is broken: {shown_name(str(error))}. Make it again, and hand in the new one."
+            place, f": this zip is broken: {shown_name(str(error))}", "Make it again, and hand in the new one."
         ) from error
     ignored = {_entry(path, top) for path in members if path not in {(*top, name) for name in files}} - {""}
     return _HandedIn(files=files, others=tuple(ignored), paths=(*("/".join(path) for path in members), *ignored))
 
 
-def _members(archive: zipfile.ZipFile, place: str) -> dict[_Path, zipfile.ZipInfo]:
+def _member(place: Place, path: str) -> Place:
+    """The place of a member, whose path may be as long and as strange as anything."""
+    return Place(f"{place}:{shown_name(path)}", shown_name(path))
+
+
+def _members(archive: zipfile.ZipFile, place: Place) -> dict[_Path, zipfile.ZipInfo]:
     """The members by path. Refuses what a good archive never holds, be the member wanted or not."""
     members: dict[_Path, zipfile.ZipInfo] = {}
     if len(archive.infolist()) > _MAX_ENTRIES:
         raise _too_many_entries(place)
     for info in archive.infolist():
         name = info.orig_filename  # `filename` ends at the first NUL
-        shown = f"{place}:{shown_name(name)}"
+        member = _member(place, name)
         parts = re.split(r"[/\\]", name)
         if name.startswith(("/", "\\")) or _DRIVE.match(name) or ".." in parts:
-            raise SubmissionError(f"{shown} leads out of the zip. Make it from inside the folder, without `..`.")
+            raise SubmissionError(member, " leads out of the zip", "Make it from inside the folder, without `..`.")
         if info.flag_bits & _ENCRYPTED:
-            raise SubmissionError(f"{shown} is encrypted. Make the zip without a password.")
+            raise SubmissionError(member, " is encrypted", "Make the zip without a password.")
         kind = stat.S_IFMT(info.external_attr >> 16)  # the Unix mode; 0 from systems that have none
         if kind in _KINDS and kind != stat.S_IFDIR:
-            raise SubmissionError(f"{shown} is {_KINDS[kind]}. Put ordinary files into the zip.")
+            raise SubmissionError(member, f" is {_KINDS[kind]}", "Put ordinary files into the zip.")
         path = tuple(part for part in parts if part not in ("", "."))
         if kind == stat.S_IFDIR or parts[-1] in ("", "."):
             path = (*path, "")
         if members.setdefault(path, info) is not info:
-            raise SubmissionError(f"{shown} is in the zip twice. Make the zip again, into a new file.")
+            raise SubmissionError(member, " is in the zip twice", "Make the zip again, into a new file.")
     return members
 
 
-def _top(members: Iterable[_Path], place: str, wanted: Sequence[str]) -> _Path:
+def _top(members: Iterable[_Path], place: Place, wanted: Sequence[str]) -> _Path:
     """The folder that holds the wanted members: the archive's root, or the one folder in it that has any of them."""
     holders = {path[:-1] for path in members if len(path) <= 2 and path[-1] in wanted and path[0] != _MAC_METADATA}
     if not holders or () in holders:
         return ()
     if len(holders) > 1:
         folders = joined([shown_name(holder[0]) for holder in sorted(holders)])
-        raise SubmissionError(f"{place}: wanted files are in {folders}. Hand in a zip of one of these folders.")
+        raise SubmissionError(place, f": wanted files are in {folders}", "Hand in a zip of one of these folders.")
     return holders.pop()
 
 
-def _demand_one_spelling(name: str, members: Iterable[_Path], top: _Path, place: str) -> None:
+def _demand_one_spelling(name: str, members: Iterable[_Path], top: _Path, place: Place) -> None:
     alike = [path[-1] for path in members if path[:-1] == top and _folded(path[-1]) == _folded(name)]
     if len(alike) > 1:
         names = joined([shown_name(other) for other in sorted(alike)])
-        raise SubmissionError(f"{place}: {names} are one name to some systems. Keep the one that is called {name}.")
+        raise SubmissionError(place, f": {names} are one name to some systems", f"Keep the one that is called {name}.")
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, limit: int) -> _Text:
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Place, limit: int) -> _Text:
     if info.compress_type not in _COMPRESSIONS:
-        raise SubmissionError(f"{place} is compressed in an unusual way. Make the zip with `zip -r`, or plain deflate.")
+        raise SubmissionError(
+            place, " is compressed in an unusual way", "Make the zip with `zip -r`, or plain deflate."
+        )
     # zipfile stops at the size that the archive claims, however much is there. Asking for more shows a claim that lies.
     asked = copy.copy(info)
     asked.file_size = limit + 2 * _CHUNK
@@ -333,13 +348,13 @@ def _folded(name: str) -> str:
 # What every way of handing in has to satisfy.
 
 
-def _demand_all(found: _HandedIn, place: str, wanted: Sequence[str]) -> None:
+def _demand_all(found: _HandedIn, place: Place, wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in found.files]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         others = ", ".join(listed(found.others)) or "nothing"
         hints = " ".join(_hint(name, found.paths) for name in missing)
-        raise SubmissionError(f"{place}: {joined(missing)} {verb} missing; found instead: {others}. {hints}")
+        raise SubmissionError(place, f": {joined(missing)} {verb} missing; found instead: {others}", hints)
 
 
 def _hint(name: str, paths: Sequence[str]) -> str:
@@ -380,9 +395,11 @@ def _digest(files: Mapping[str, _Text]) -> str:
 # Words for people.
 
 
-def _too_large(place: str, limit: int) -> SubmissionError:
-    return SubmissionError(f"{place} is larger than {limit // 1024} KiB. Hand in source only; cut data out of it.")
+def _too_large(place: Place, limit: int) -> SubmissionError:
+    return SubmissionError(place, f" is larger than {limit // 1024} KiB", "Hand in source only; cut data out of it.")
 
 
-def _too_many_entries(place: str) -> SubmissionError:
-    return SubmissionError(f"{place}: more than {_MAX_ENTRIES:,} entries. Hand in a folder with the wanted files only.")
+def _too_many_entries(place: Place) -> SubmissionError:
+    return SubmissionError(
+        place, f": more than {_MAX_ENTRIES:,} entries", "Hand in a folder with the wanted files only."
+    )

@@ -3,6 +3,7 @@ below the host; when the host ends, the slot does, and takes away what both have
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from grader.box.scratch import held_folder
 from grader.course.model import Course, Exercise
@@ -38,4 +39,5 @@ def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str]) ->
         try:
             return grade_quietly(Order.of(course, exercise, folder, machine(path=path)), Tools.found(path))
         except SubmissionError as error:  # the folder tells a student nothing, and is gone by now
-            raise SubmissionError(str(error).replace(f"{folder}/", "").replace(f"{folder}: ", "")) from error
+            place = replace(error.place, path=error.place.file or "What was handed in")
+            raise SubmissionError(place, error.said, error.cure) from error

@@ -30,7 +30,8 @@ from grader.course.load import load_course
 from grader.course.model import Course, Exercise
 from grader.doctor.machine import machine
 from grader.doctor.programs import search_path
-from grader.errors import CourseError, GraderError, KitError, SubmissionError
+from grader.errors import CourseError, GraderError, KitError, Place, SubmissionError
+from grader.grading.names import listed, printable
 from grader.grading.one import Start, grade
 from grader.grading.order import Order
 from grader.grading.slot import Slots, Tools
@@ -137,8 +138,9 @@ def find(handed_in: Path, exercise: Exercise) -> Path:
     holders = [folder for folder in holders if folder.parts[-2:] == ("exercises", exercise.slug)] or holders
     nearest = [folder for folder in holders if len(folder.parts) == len(holders[0].parts)]
     if len(nearest) > 1:
-        places = ", ".join(sorted(str(folder.relative_to(handed_in)) for folder in nearest))
-        raise SubmissionError(f"Wanted files are in several folders: {places}. Hand in one of them.")
+        places = ", ".join(listed(str(folder.relative_to(handed_in)) for folder in nearest))
+        place = Place(printable(str(handed_in)))
+        raise SubmissionError(place, f": wanted files are in several folders: {places}", "Hand in one of them.")
     return nearest[0]
 
 

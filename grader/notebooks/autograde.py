@@ -25,7 +25,7 @@ from traitlets import Unicode
 
 from grader.course.load import load_course
 from grader.course.model import Course
-from grader.errors import CourseError, KitError, SubmissionError
+from grader.errors import CourseError, KitError, Place, SubmissionError
 from grader.grading.hosted import grade_texts
 from grader.notebooks.cells import COURSE, MAGIC, check_of, first_line
 from grader.notebooks.extension import NoVerdict, verdict, words
@@ -33,6 +33,7 @@ from grader.report.model import Graded, Outcome, Ungraded
 
 _Processed = tuple[NotebookNode, ResourcesDict]
 _MISTAKE = "tracegrade_mistake"  # in the metadata of a solution cell, which are the release's and not the student's
+_NOTEBOOK = Place("The notebook")
 _HELD = (
     "No verdict: this notebook could not be graded, or not all of it. That is no zero. "
     "The reason stands below the cells that have no points yet."
@@ -158,7 +159,7 @@ def _handed_in(nb: NotebookNode) -> Mapping[str, str]:
     files = {}
     for cell in nb.cells:
         if is_solution(cell) and (mistake := cell.metadata.get(_MISTAKE)):
-            raise SubmissionError(f"Nothing was graded: {mistake}. Mend the submitted notebook and grade it again.")
+            raise SubmissionError(_NOTEBOOK, f": {mistake}", "Mend the submitted notebook and grade it again.")
         line, text = _first_and_rest(cell.source)
         if is_solution(cell) and line.startswith(MAGIC):
             files[line.removeprefix(MAGIC).strip()] = text if text.endswith("\n") else text + "\n"  # as IPython does

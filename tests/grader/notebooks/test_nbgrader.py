@@ -353,7 +353,7 @@ def test_feedback_shows_a_strangers_words_and_obeys_none(graded: Classroom) -> N
     assert "\x1b" not in page
     assert r"\x1b[2J" in page.replace("&#39;", "'")
     page = (graded.root / "feedback/deleted" / NUMBER / f"{NUMBER}.html").read_text()
-    assert "No verdict. Nothing was graded: the cell that begins with" in page
+    assert "No verdict. The notebook: the cell that begins with" in page
 
 
 def test_nothing_but_a_verdict_in_a_box_becomes_points(graded: Classroom, tmp_path: Path) -> None:
