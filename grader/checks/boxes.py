@@ -1,8 +1,8 @@
 """Fresh boxes for the checks of one grading, each started while the one before is at work.
 
-Knows which kinds of boxes there are, and that starting one takes longer than most scenarios; knows nothing of what runs
-in it. A box that waits has proven its wall and holds nothing: what a check lends it, and the submission, come when it
-is taken. One that has ended while it waited is thrown away.
+Knows which kinds of boxes there are, and that starting one takes longer than most scenarios; is told which kinds are
+likely next; knows nothing of what runs in them. A box that waits has proven its wall and holds nothing: what a check
+lends it, and the submission, come when it is taken. One that has ended while it waited is thrown away.
 """
 
 import contextlib
@@ -57,16 +57,26 @@ class Boxes:
     Attributes:
         strace: absolute path; None where nothing can be traced.
         takes_down: keep what judge and box say to one another.
-        ahead: whether the next box of a kind is started when one is taken.
+        watched: the calls that are written down in a box that is not traced.
+        ahead: of which boxes one is to wait, the traced ones (True) or the others; a guess that may be wrong.
     """
 
     exercise: Exercise
     level: Level
     strace: str | None
     takes_down: bool
-    ahead: bool = True
+    watched: frozenset[str] = frozenset()
+    ahead: frozenset[bool] = frozenset()
     _waiting: dict[Kind, Fresh] = field(default_factory=dict)
     _started: int = 0
+
+    def start_ahead(self) -> None:
+        """Start what is to wait and does not yet."""
+        for traced in self.ahead:
+            kind = Kind(True) if traced and self.strace is not None else Kind(False, self.watched)
+            if kind not in self._waiting:
+                with contextlib.suppress(GraderError):  # whoever takes one will hear why there is none
+                    self._waiting[kind] = self._new(kind)
 
     def take(self, kind: Kind) -> Fresh:
         """The one that waits, or a new one; to be closed.
@@ -83,7 +93,7 @@ class Boxes:
         return waiting
 
     def furnish(self, fresh: Fresh, fds: Sequence[int], open_files: int | None, name: str) -> None:
-        """Hear what a box has proven and give it what a check lends it; then start the next one.
+        """Hear what a box has proven and give it what a check lends it; then start what is likely next.
 
         Args:
             fds: descriptors that it gets, under the same numbers.
@@ -106,8 +116,7 @@ class Boxes:
         except (BoxEnded, TimeoutError, OSError) as error:
             words = " ".join(row.text for row in last_lines(box.output(), 2))
             raise GraderError(f"A box could not be started: {error}; {box.ended_by()}. {words}") from error
-        if self.ahead and not fresh.kind.inject:
-            self._waiting[fresh.kind] = self._new(fresh.kind)
+        self.start_ahead()
 
     def close(self) -> None:
         """End those that wait."""

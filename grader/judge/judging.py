@@ -62,7 +62,7 @@ def _judge(job: Job, prepared: Prepared, emit: Emit) -> None:
     files = [str(path) for path in sorted(exercise.checks_dir.glob("test_*.py"))]
     unused = [word for name in _UNUSED for word in ("-p", f"no:{name}")]
     quiet = [*unused, "--noconftest", "-c", os.devnull, "--rootdir", str(exercise.checks_dir)]
-    with contextlib.redirect_stdout(sys.stderr), contextlib.closing(plugin.boxes):
+    with contextlib.redirect_stdout(sys.stderr):
         status = pytest.main(
             [*quiet, "--import-mode=importlib", "-p", "pytest_timeout", *files],
             plugins=[plugin],

@@ -64,28 +64,39 @@ class JudgePlugin:
         self._language = self.exercise.speaking(self.language)
         self._policies = Policies(exercise=self.exercise, language=self.language)
         self.boxes = Boxes(
-            exercise=self.exercise, level=self.level, strace=self.strace, takes_down=self.keep is not None
+            exercise=self.exercise,
+            level=self.level,
+            strace=self.strace,
+            takes_down=self.keep is not None,
+            watched=self._policies.calls,
         )
+
+    @property
+    def _rules(self) -> list[CheckRule]:
+        """The checks that are wanted, in the order of exercise.yaml."""
+        return [rule for rule in self.exercise.checks if rule.name in self.wanted]
 
     # --- what runs
 
     def pytest_configure(self) -> None:
-        """A check's file may import what stands beside it."""
+        """A check's file may import what stands beside it; and the first box can start while the files are read."""
         sys.path.append(str(self.exercise.checks_dir))
+        self.boxes.ahead = _likely(self._rules[:1])
+        self.boxes.start_ahead()
 
     def pytest_unconfigure(self) -> None:
+        self.boxes.close()
         sys.path.remove(str(self.exercise.checks_dir))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """The checks that are wanted, in the order of exercise.yaml, each with its deadline."""
         found = {check_name(item): item for item in items}
-        rules = [rule for rule in self.exercise.checks if rule.name in self.wanted]
-        missing = [rule.name for rule in rules if rule.name not in found]
+        missing = [rule.name for rule in self._rules if rule.name not in found]
         if missing:
             raise GraderError(f"pytest did not collect the checks {', '.join(missing)} of {self.exercise.slug}.")
-        items[:] = [found[rule.name] for rule in rules]
-        for item, rule in zip(items, rules, strict=True):
+        items[:] = [found[rule.name] for rule in self._rules]
+        for item, rule in zip(items, self._rules, strict=True):
             item.add_marker(pytest.mark.timeout(self.exercise.deadline_s(rule)))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -136,7 +147,8 @@ class JudgePlugin:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         rule = self._rule(item)
         self.emit(Started(rule.name, self.exercise.deadline_s(rule)))
-        self.boxes.ahead = rule.name != self.wanted[-1]
+        behind = self._rules[self._rules.index(rule) + 1 :]
+        self.boxes.ahead = _likely(behind[:1]) | (_likely([rule]) & _likely(behind))
         known = {need: self.outcomes[need] for need in rule.needs if need in self.outcomes}
         if unmet := [need for need, outcome in known.items() if outcome.loses_points]:
             raise _NotRun(say("needs {checks}", checks=", ".join(unmet)))
@@ -244,6 +256,11 @@ class JudgePlugin:
 
 class _NotRun(Exception):
     """What a check needs did not pass."""
+
+
+def _likely(rules: Sequence[CheckRule]) -> frozenset[bool]:
+    """Whether the boxes of these checks are traced: mostly those where something is counted."""
+    return frozenset(bool(rule.budgets) for rule in rules)
 
 
 def check_name(item: pytest.Item) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from grader.box.box import Box
 from grader.box.levels import Level
 from grader.checks.boxes import Boxes, Kind
+from grader.errors import GraderError
 from handing_in import failure_of, handed_in
 
 Judged = Callable[..., Any]
@@ -18,7 +19,7 @@ PLAIN = Kind(traced=False)
 
 def some_boxes(level: Level, *, ahead: bool = True) -> Boxes:
     boxes = handed_in(level, "").boxes
-    boxes.ahead = ahead
+    boxes.ahead = frozenset([False]) if ahead else frozenset()
     return boxes
 
 
@@ -65,6 +66,39 @@ def test_the_next_box_of_a_kind_is_started_when_one_is_taken_and_none_is_left_at
     assert judged(one_behind_another) == [True, False, 1, [], [False] * 3]
 
 
+def guessed_wrong(level: Level) -> list[Any]:
+    boxes = some_boxes(level)
+    boxes.start_ahead()
+    (pid,) = waiting(boxes)
+    boxes.start_ahead()
+    again = waiting(boxes)
+    with furnished(boxes, Kind(traced=False, inject=("fsync:error=EIO",))) as box:
+        found = [again == [pid], box.outermost_pid != pid, waiting(boxes) == [pid]]
+    boxes.close()
+    return [*found, is_there(pid)]
+
+
+def test_a_box_that_nobody_takes_waits_on_and_goes_at_the_end(judged: Judged) -> None:
+    assert judged(guessed_wrong) == [True, True, True, False]
+
+
+def cannot_be_started(level: Level) -> list[Any]:
+    boxes = some_boxes(level)
+    boxes.strace = "/nowhere/strace"
+    boxes.ahead = frozenset([True])
+    boxes.start_ahead()
+    with contextlib.closing(boxes):
+        try:
+            with furnished(boxes, Kind(traced=True)):
+                return ["it has started"]
+        except GraderError as error:
+            return ["could not be started" in str(error)]
+
+
+def test_what_cannot_be_started_ahead_is_told_when_it_is_wanted(judged: Judged) -> None:
+    assert judged(cannot_be_started) == [True]
+
+
 def before_the_last_check(level: Level) -> list[int]:
     boxes = some_boxes(level, ahead=False)
     with furnished(boxes, PLAIN):
@@ -81,7 +115,7 @@ def killed_while_it_waits(level: Level) -> list[Any]:
         (pid,) = waiting(boxes)
         os.kill(pid, signal.SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    boxes.ahead = False
+    boxes.ahead = frozenset()
     with furnished(boxes, PLAIN) as box:
         return [box.outermost_pid != pid, ask(box, "def act(student, room): return 7")]
 

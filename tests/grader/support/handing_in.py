@@ -30,7 +30,7 @@ def handed_in(
     (level.staging / "submission" / "tiny.py").write_text(source)
     shutil.copyfile(TINY / "exercises/ex90_tiny/factor.py", level.staging / "given" / "factor.py")
     return Submission(
-        boxes=Boxes(exercise=exercise, level=level, strace=strace, takes_down=keep is not None, ahead=False),
+        boxes=Boxes(exercise=exercise, level=level, strace=strace, takes_down=keep is not None),
         untraceable="System calls cannot be counted here: strace is not installed.",
         rng=Random(1),
         policies=Policies(exercise=exercise),
