@@ -26,6 +26,8 @@ _TARGETS: Mapping[str, tuple[str, ...]] = {
     "prairielearn": ("image", "hidden", "trust"),
     "autolab": ("hidden", "trust"),
 }
+# What an instructor may edit in a publication: patterns of paths.
+_YOURS: Mapping[str, tuple[str, ...]] = {"nbgrader": ("nbgrader_config.py", "source/*/*.ipynb")}
 _NEEDED = {"pinned": "OWNER/REPOSITORY@COMMIT", "image": "OWNER/NAME"}
 
 
@@ -34,6 +36,9 @@ _NEEDED = {"pinned": "OWNER/REPOSITORY@COMMIT", "image": "OWNER/NAME"}
 @click.argument("exercises", nargs=-1)
 @click.option(
     "--to", type=click.Path(path_type=Path), required=True, metavar="DIR", help="A new folder, or an empty one."
+)
+@click.option(
+    "--update", is_flag=True, help="DIR holds an earlier publication: replace what it wrote, and nothing else."
 )
 @click.option("--pinned", metavar=_NEEDED["pinned"], help="classroom: the published folder that a push is graded by.")
 @click.option("--image", metavar=_NEEDED["image"], help="prairielearn: what you push its image as.")
@@ -48,6 +53,7 @@ def publish(
     target: str,
     exercises: tuple[str, ...],
     to: Path,
+    update: bool,
     no_audit: bool,
     course_dir: Path | None,
     **options: Any,
@@ -63,7 +69,7 @@ def publish(
     autolab       a lab for each exercise, and the image that grades it
 
     All exercises, when none is named. What no audit has found as it is now is audited first; what an audit finds off is
-    not published.
+    not published. With --update what changes in limits and words is told.
     """
     from grader.publish import publication as publishing
 
@@ -76,8 +82,20 @@ def publish(
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         audited = _proven(say, course, chosen, no_audit=no_audit)
-        commit = publishing.publish(target, build, course, chosen, to, audited=audited, with_sizes=options["hidden"])
-        origin = f"commit {commit[:12]}" if commit else "files that are not all committed"
+        done = publishing.publish(
+            target,
+            build,
+            course,
+            chosen,
+            to,
+            audited=audited,
+            with_sizes=options["hidden"],
+            update=update,
+            yours=_YOURS.get(target, ()),
+        )
+        for line in ("What changes:", *done.told) if done.told else ():
+            say(line)
+        origin = f"commit {done.commit[:12]}" if done.commit else "files that are not all committed"
         doubt = "" if audited else "; NOT AUDITED, as you asked"
         names = ", ".join(one.number for one in chosen)
         say(f"{to}: {target} of {names}, from {origin}{doubt}")

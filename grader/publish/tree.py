@@ -73,6 +73,17 @@ def tarred(tree: Tree) -> bytes:
     return buffer.getvalue()
 
 
+def is_vacant(folder: Path) -> bool:
+    """True if nothing stands there: no folder, an empty one, or a repository's without files. What cannot be read is
+    told by whoever writes."""
+    try:
+        return not any(entry.name != ".git" for entry in folder.iterdir())
+    except NotADirectoryError:
+        return False
+    except OSError:
+        return True
+
+
 def write(tree: Tree, folder: Path) -> None:
     """Put the files into `folder`, which is new or empty; it is there whole, or not at all.
 
@@ -87,14 +98,19 @@ def write(tree: Tree, folder: Path) -> None:
         if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
             raise UsageError(f"{folder}: there is something already. Name a new folder, or empty this one.")
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch_beside(folder) as scratch:
-            for name in sorted(tree):
-                _write_file(scratch / "tree" / name, tree[name])
-            for below, _, _ in os.walk(scratch / "tree"):
-                Path(below).chmod(0o755)  # whatever the umask is, and mkdtemp's own 0700
-            (scratch / "tree").rename(folder)  # onto an empty folder or none; else it raises, and nothing is lost
+        with scratch_beside(folder) as scratch:
+            staged(tree, scratch)
+            scratch.rename(folder)  # onto an empty folder or none; else it raises, and nothing is lost
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written: {error.strerror}. Name another folder.") from error
+
+
+def staged(tree: Tree, scratch: Path) -> None:
+    """Write the files, whole and with their modes, below a folder that nobody reads yet."""
+    for name in sorted(tree):
+        _write_file(scratch / name, tree[name])
+    for below, _, _ in os.walk(scratch):
+        Path(below).chmod(0o755)  # whatever the umask is, and mkdtemp's own 0700
 
 
 def _write_file(path: Path, file: File) -> None:
@@ -107,23 +123,23 @@ def _write_file(path: Path, file: File) -> None:
 
 
 @contextlib.contextmanager
-def _scratch_beside(folder: Path) -> Iterator[Path]:
+def scratch_beside(folder: Path) -> Iterator[Path]:
     """A folder of our own on the same file system. A lock on it tells the next run that we still live."""
     prefix = f".{folder.name}.publishing-"
     for left in folder.parent.glob(f"{prefix}*"):
-        with contextlib.suppress(OSError), _locked(left):
+        with contextlib.suppress(OSError), locked(left):
             shutil.rmtree(left)
     scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
-        with _locked(scratch):
+        with locked(scratch):
             (scratch / "tree").mkdir()
-            yield scratch
+            yield scratch / "tree"
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; the kernel lets go of it when this process ends, however it ends.
 
     Raises:

@@ -24,8 +24,8 @@ from canaries import CANARIES, put_canaries, wrappings
 from grader.course.load import load_course
 from grader.errors import CourseError
 from grader.publish import classroom, folder
+from grader.publish.earlier import ABOUT
 from grader.publish.leaks import refuse_leaks
-from grader.publish.publication import ABOUT
 from grader.publish.tree import File, text_file, write, zipped
 from grader.versions import kit_version
 from gradings import CHECKS, COURSE, HANDOUT, SLUG, SOLUTION, TINY, Tiny, environment, tiny_course
@@ -268,9 +268,11 @@ def test_a_commit_is_named_if_all_is_committed(course: Tiny, tmp_path: Path) -> 
         command = ["git", "-C", str(course.root), *settings, *words]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    def about(name: str) -> object:
+    def about(name: str) -> Any:
         course.type("publish", "folder", "--no-audit", "--to", str(tmp_path / name))
-        return json.loads((tmp_path / name / ABOUT).read_text())
+        record = json.loads((tmp_path / name / ABOUT).read_text())
+        assert len(record.pop("files")) == len(files(tmp_path / name)) - 1  # all but the record itself
+        return record
 
     git("init", "-q")
     git("add", ".")
@@ -349,9 +351,9 @@ def test_a_kill_in_the_middle_leaves_nothing_and_the_next_one_cleans_up(tmp_path
 
 
 def test_another_publication_that_is_still_at_work_is_left_alone(tmp_path: Path) -> None:
-    from grader.publish.tree import _scratch_beside
+    from grader.publish.tree import scratch_beside
 
-    with _scratch_beside(tmp_path / "out") as other:
+    with scratch_beside(tmp_path / "out") as other:
         write({"a": File(b"")}, tmp_path / "out")
 
         assert other.exists()
