@@ -29,7 +29,7 @@ TRACE_BYTES = 16 << 20  # four times the longest of a reference: a host's disk a
 _ENDING_S = 20.0  # what stands around a program ends when that has; on a busy machine a little later
 
 
-class Lost(Enum):
+class Sigkilled(Enum):
     """Whether a box ended by SIGKILL, and which of its processes was hit."""
 
     NO = 0
@@ -247,7 +247,7 @@ class Box:
         rest = self._output.dropped_bytes
         return bytes(self._output.kept) + (b"\n... and %d bytes more" % rest if rest else b"")
 
-    def lost_to_kill(self) -> Lost:
+    def sigkilled(self) -> Sigkilled:
         """Whether somebody killed it with SIGKILL: the kernel out of memory, a person, or the program itself.
 
         A program with process numbers of its own cannot kill strace or bwrap, so those are never the student's fault;
@@ -259,11 +259,11 @@ class Box:
                 self._process.wait(_ENDING_S)
         match self._process.poll():
             case -9 if self._level.own_pids or not self.pid:
-                return Lost.OUTSIDE
+                return Sigkilled.OUTSIDE
             case -9 | 137:
-                return Lost.INSIDE
+                return Sigkilled.INSIDE
             case _:
-                return Lost.NO
+                return Sigkilled.NO
 
     def ended_by(self) -> str:
         """How the program ended, for a person."""

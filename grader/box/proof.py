@@ -5,7 +5,7 @@ meanwhile; knows nothing of what is tried.
 
 from collections.abc import Callable
 
-from grader.box.box import Box, Lost
+from grader.box.box import Box, Sigkilled
 from grader.box.canary import host_canary
 from grader.box.channel import BoxEnded
 from grader.box.levels import Level, LevelRefused, Site
@@ -30,23 +30,23 @@ def prove(level: Level, meanwhile: Callable[[], None] = lambda: None) -> None:
         LevelRefused: no box starts, or a protection is missing.
     """
     missing = _missing(level, meanwhile)
-    if isinstance(missing, Lost):
+    if isinstance(missing, Sigkilled):
         missing = _missing(level, lambda: None)
-    if isinstance(missing, Lost):
+    if isinstance(missing, Sigkilled):
         raise LevelRefused("a box was killed from outside, twice")
     if missing:
         raise LevelRefused("; ".join(f"{name}: {complaint}" for name, complaint in sorted(missing.items())))
 
 
-def _missing(level: Level, meanwhile: Callable[[], None]) -> dict[str, str] | Lost:
+def _missing(level: Level, meanwhile: Callable[[], None]) -> dict[str, str] | Sigkilled:
     with Box(level, TRIAL, tracer=[]) as box:
         try:
             box.begin_proof(thorough=True)
             meanwhile()
             return box.end_proof(_START_S)
         except (BoxEnded, TimeoutError) as error:
-            if (lost := box.lost_to_kill()) is not Lost.NO:
-                return lost
+            if (sigkilled := box.sigkilled()) is not Sigkilled.NO:
+                return sigkilled
             words = box.output().decode("utf-8", "backslashreplace").strip().splitlines()
             raise LevelRefused(f"a box cannot be started ({words[-1] if words else error})") from error
 

@@ -93,10 +93,10 @@ def taken_for_the_last_one(
             client.check(line, handler(line), reply)
 
 
-def served(server: Server, crowd: Crowd, clients: int = 20) -> Calls:
+def calls_while_serving(server: Server, crowd: Crowd, clients: int = 20) -> Calls:
     """The calls while some more clients come and ask twice. They go with the crowd, after the window."""
     with server.counting() as calls:
-        server.more(crowd, clients)
+        server.add_clients(crowd, clients)
         crowd.ask_each()
         crowd.ask_each()
     return calls

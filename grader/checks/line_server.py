@@ -12,11 +12,11 @@ from grader.checks.budgets import Budgets, Count, Sizes
 from grader.checks.expecting import require
 from grader.checks.line_clients import (
     all_served,
+    calls_while_serving,
     gets_it,
     keeps_apart,
     least_leaked,
     one_at_a_time,
-    served,
     served_or_refused,
     shout,
     swell,
@@ -30,9 +30,9 @@ from grader.measure.strace import CLONE_CALLS, READINESS_CALLS, TRANSFER_CALLS
 
 __all__ = [
     "all_served",
+    "calls_while_serving",
     "one_at_a_time",
     "partial",
-    "served",
     "served_or_refused",
     "shout",
     "test_backpressure",
@@ -254,7 +254,7 @@ def test_oneproc(submission: Submission, budget: Budgets) -> None:
         crowd.ask_each()
         if helpers := server.threads() - 1 + len(server.children()):  # also those from before the first request
             budget.at_most("threads_and_processes", helpers)
-        budget.at_most("threads_and_processes", served(server, crowd).of(*CLONE_CALLS))
+        budget.at_most("threads_and_processes", calls_while_serving(server, crowd).of(*CLONE_CALLS))
 
 
 def test_sleeps(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
@@ -289,7 +289,7 @@ def test_eof(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         apart = keeps_apart(server, server.settle, b"17 are you there", shout)  # that has its own check
         server.settle()
         before = server.held()
-        server.more(crowd, leavers)
+        server.add_clients(crowd, leavers)
         crowd.ask_each()
         for client in crowd.clients[1::3] if apart else ():
             client.send(b"half a li")
@@ -362,7 +362,7 @@ def test_budget(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
         budget.at_most("syscalls_per_request", per_request)
         budget.at_most("setup_per_request", setup[-1])
         if "big_crowd" in sizes:
-            server.more(crowd, sizes["big_crowd"] - len(crowd))
+            server.add_clients(crowd, sizes["big_crowd"] - len(crowd))
             crowd.ask_each()
             budget.at_most("syscalls_per_request_big_crowd", per_request)
 
@@ -378,7 +378,7 @@ def test_fds_per_event(submission: Submission, budget: Budgets, sizes: Sizes) ->
             return calls.fds_handed_over() / requests
 
         for connections in (10, 100, 500):
-            server.more(crowd, connections - len(crowd))
+            server.add_clients(crowd, connections - len(crowd))
             crowd.ask_each()
             budget.at_most(f"fds_to_kernel_{connections}", handed_over)
 

@@ -57,13 +57,13 @@ class Server(Program):
         """`count` connections, for a `with` block."""
         crowd = Crowd(self._handler, self._rng, self.watch, self._unread)
         try:
-            self.more(crowd, count)
+            self.add_clients(crowd, count)
         except BaseException:
             crowd.leave(crowd.clients)
             raise
         return crowd
 
-    def more(self, crowd: Crowd, count: int) -> None:
+    def add_clients(self, crowd: Crowd, count: int) -> None:
         """More connections for a crowd."""
         crowd.join(self._listener, count, address=self._address)
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grader.box.box import Box, Lost
+from grader.box.box import Box, Sigkilled
 from grader.box.channel import BoxEnded
 from grader.box.levels import Level
 from grader.checks import program
@@ -70,7 +70,7 @@ class Submission:
     rss_at_start: int = 0  # of the last box, before it loaded the submission
     can_look: bool = False  # whether this machine lets a box be looked at; a program must not choose to be unmeasured
     loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
-    lost: Lost = Lost.NO  # a box was killed with SIGKILL: the check says nothing and is taken again
+    sigkilled: Sigkilled = Sigkilled.NO  # a box was killed with SIGKILL: the check says nothing and is taken again
 
     @property
     def exercise(self) -> Exercise:
@@ -300,7 +300,7 @@ class Submission:
                 expected = say("a program that can be looked at, as it could before it was loaded")
                 raise ForbiddenUse(expected=expected, seen=say("a process that hides what it holds")) from hidden
             except Exception:
-                self.lost = box.lost_to_kill()
+                self.sigkilled = box.sigkilled()
                 raise
             finally:
                 box.close()  # its last words have come by then

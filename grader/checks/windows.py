@@ -76,7 +76,7 @@ class Calls:
         for name, line in self.seen(tuple(reasons)).items():
             raise ForbiddenUse(expected=expected, seen=f"{name}: {reasons[name]}", evidence=[line])
 
-    def everything(self) -> tuple[tracer.Call, ...] | None:
+    def all_calls(self) -> tuple[tracer.Call, ...] | None:
         """Each call, the allocator's too, in the order they were begun; None where nothing can be traced."""
         window = self._calls()
         return None if window is None else window.everything

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pytest_timeout import Settings  # type: ignore[import-untyped]  # it ships no types
 
-from grader.box.box import Lost
+from grader.box.box import Sigkilled
 from grader.box.levels import Level
 from grader.checks.boxes import Boxes
 from grader.checks.budgets import Budgets
@@ -169,16 +169,16 @@ class JudgePlugin:
         try:
             pyfuncitem.obj(**arguments)
         except Exception as error:
-            if not isinstance(submission, Submission) or submission.lost is Lost.NO:
+            if not isinstance(submission, Submission) or submission.sigkilled is Sigkilled.NO:
                 raise
             first = error
         else:
             return
-        submission.lost = Lost.NO
+        submission.sigkilled = Sigkilled.NO
         try:
             pyfuncitem.obj(**arguments)
         except Exception as error:
-            if submission.lost is Lost.OUTSIDE:
+            if submission.sigkilled is Sigkilled.OUTSIDE:
                 raise GraderError(
                     "strace or bwrap was killed from outside, twice. Is the machine out of memory?"
                 ) from first

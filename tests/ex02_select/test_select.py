@@ -17,7 +17,7 @@ from grader.checks import (
 )
 from grader.checks.line_server import (
     all_served,
-    served,
+    calls_while_serving,
     served_or_refused,
     shout,
     test_backpressure,
@@ -50,7 +50,7 @@ SELECT_CALLS = ("select", "pselect6")  # glibc's select() is pselect6
 def test_api(submission: Submission, budget: Budgets) -> None:
     forbidden = submission.exercise.forbidden.calls
     with submission.serve(shout, traced=True) as server, server.crowd(0) as crowd:
-        calls = served(server, crowd)
+        calls = calls_while_serving(server, crowd)
         reasons = {name: reason.in_("en") for name, reason in forbidden.items()}
         calls.require_none_of(reasons, expected="readiness from select")
         budget.at_most("other_readiness_calls", calls.of(*forbidden))

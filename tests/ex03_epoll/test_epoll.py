@@ -20,8 +20,8 @@ from grader.checks import (
     require,
 )
 from grader.checks.line_server import (
+    calls_while_serving,
     one_at_a_time,
-    served,
     shout,
     test_backpressure,
     test_basic,
@@ -50,7 +50,7 @@ from grader.checks.line_server import (
 def test_api(submission: Submission, budget: Budgets) -> None:
     forbidden = submission.exercise.forbidden.calls
     with submission.serve(shout, traced=True) as server, server.crowd(0) as crowd:
-        calls = served(server, crowd)
+        calls = calls_while_serving(server, crowd)
         reasons = {name: reason.in_("en") for name, reason in forbidden.items()}
         calls.require_none_of(reasons, expected="readiness from epoll")
         budget.at_most("other_readiness_calls", calls.of(*forbidden))
@@ -88,7 +88,7 @@ def test_accept(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
                 with server.counting() as calls:
                     for _ in range(count // at_once):
                         with server.stopped():  # so that how many wait does not depend on who is quicker
-                            server.more(newcomers, at_once)
+                            server.add_clients(newcomers, at_once)
                         server.wait_until(lambda: server.not_accepted() == 0)
                         server.rest()
                 newcomers.ask_each()
@@ -126,7 +126,7 @@ def test_scale_user(submission: Submission, budget: Budgets, sizes: Sizes, rng: 
             one = instructions(server, crowd, 1, most)
             if one > most:
                 return one, 0.0
-            server.more(crowd, many - few)
+            server.add_clients(crowd, many - few)
             server.wait_until(lambda: server.not_accepted() == 0)
             crowd.ask_serially(rng.randrange(60))  # nobody knows which request is counted, not even by its number
 

@@ -98,7 +98,7 @@ def read_through_rings(submission: Submission, files: Sequence[File]) -> list[Ca
             same(str(file), file.data, got, file.block)
             windows.append(calls)
         for file, calls in zip(files, windows, strict=True):
-            require_through_the_ring(submission, calls.everything(), file)
+            require_through_the_ring(submission, calls.all_calls(), file)
         require_no_other_ring(run, len(files))
     return windows
 
@@ -143,7 +143,7 @@ def require_unmapped(run: Run, file: File) -> None:
 def require_no_other_ring(run: Run, rings: int) -> None:
     """The rings that a program was given are the only ones it ever has. One that was made early could read later, even
     without a call."""
-    made = [call.text for call in run.calls().everything() or () if call.name == "io_uring_setup"]
+    made = [call.text for call in run.calls().all_calls() or () if call.name == "io_uring_setup"]
     others = [text for text in made if "{flags=IORING_SETUP_R_DISABLED, " not in text] or made[-1:]
     require(
         len(made) <= rings,

@@ -255,7 +255,7 @@ def test_honest(submission: Submission, sizes: Sizes, rng: Random) -> None:
 
 
 def require_blocks(file: File, calls: Calls) -> None:
-    enters = [call.text for call in calls.everything() or () if call.name == "io_uring_enter"]
+    enters = [call.text for call in calls.all_calls() or () if call.name == "io_uring_enter"]
     taken, blocks = sum(map(taken_by, enters)), -(-len(file.data) // file.block)
     require(
         taken >= blocks,

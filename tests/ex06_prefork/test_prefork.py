@@ -66,13 +66,13 @@ def test_distinct(submission: Submission, sizes: Sizes, rng: Random) -> None:
                 expected = "replies from the workers that the master has forked, and from nobody else"
                 require(pid in known, expected=expected, seen=f"request {asked} is answered by {who}")
                 answers[known[pid]] += 1
-        if calls.everything() is not None:  # else nothing can be traced; behind it, all replies are in the trace
+        if calls.all_calls() is not None:  # else nothing can be traced; behind it, all replies are in the trace
             require_accepted(server, answers)
 
 
 def require_accepted(server: Server, answers: Counter[int]) -> None:
     """Who answers has accepted the connection itself, as many as it has answered: none was handed on."""
-    made = [call for call in server.calls_from_its_start().everything() or () if call.name in _ACCEPTS]
+    made = [call for call in server.calls_from_its_start().all_calls() or () if call.name in _ACCEPTS]
     accepted = Counter(call.pid for call in made if re.search(r"\) += [0-9]", call.text))
     others = sum((answers - accepted).values())
     who = "the master" if accepted[server.pid] else "another process"
@@ -101,7 +101,7 @@ def test_workers(submission: Submission, budget: Budgets, sizes: Sizes) -> None:
     workers = sizes["workers"]
     with started(submission, workers, traced=True) as server:
         until_complete(server, workers, "forked by the master before the first request")
-        made = server.calls_from_its_start().everything()
+        made = server.calls_from_its_start().all_calls()
         masters = [call for call in made or () if call.pid == server.pid]
         forks = [call.text for call in masters if call.name in CLONE_CALLS]
         too_many = None if made is None else max(0, len(forks) - workers)
@@ -151,7 +151,7 @@ def waiting_elsewhere(server: Server, rng: Random) -> Count:
         for _ in workers:
             ask(server, rng)
         server.wait_until(lambda: all(map(server.sleeps, workers)))
-    made = calls.everything()
+    made = calls.all_calls()
     if made is None:
         return Count(value=None)
     last = {call.pid: call for call in made if call.pid in workers}

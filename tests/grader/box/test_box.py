@@ -614,7 +614,7 @@ def ending(level: Level, how: str, traced_by: str = "") -> list[Any]:
             said = str(box.receive(30.0))
         except BoxEnded as end:
             said = str(end)
-        return [said, box.ended_by(), box.lost_to_kill().name]
+        return [said, box.ended_by(), box.sigkilled().name]
 
 
 @pytest.mark.parametrize(
@@ -673,7 +673,7 @@ def bare(level: Level, how: str) -> list[Any]:
             said = str(box.receive(30.0))
         except BoxEnded as end:
             said = str(end)
-        return [missing, same, said, box.ended_by(), box.lost_to_kill().name]
+        return [missing, same, said, box.ended_by(), box.sigkilled().name]
 
 
 @pytest.mark.parametrize(
@@ -691,7 +691,7 @@ def bare_and_traced(level: Level, traced_by: str) -> list[Any]:
         tell(box, end_by, "itself")
         with pytest.raises(BoxEnded):
             box.receive(30.0)
-        return [box.ended_by(), box.lost_to_kill().name]
+        return [box.ended_by(), box.sigkilled().name]
 
 
 def test_a_bare_program_that_kills_itself_takes_no_verdict_along_with_its_tracer(judged: Judged, strace: str) -> None:
@@ -716,7 +716,7 @@ def orphaned(level: Level) -> list[Any]:
             said = str(box.receive(15.0))
         except (BoxEnded, TimeoutError) as end:
             said = str(end)
-        return [said, box.alive, box.lost_to_kill().name]
+        return [said, box.alive, box.sigkilled().name]
 
 
 def test_what_a_killed_tracer_leaves_behind_is_not_waited_for(judged: Judged) -> None:

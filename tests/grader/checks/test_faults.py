@@ -168,7 +168,7 @@ def acts_on(server: Server, client: Client, everybody: Crowd) -> dict[str, Calla
         "not_accepted": server.not_accepted,
         "client": newcomer,
         "crowd": more,
-        "more": lambda: server.more(everybody, 2),
+        "more": lambda: server.add_clients(everybody, 2),
         "has_returned": server.has_returned,
         **looks(server),
         "kill": lambda: server.kill(server.pid + 1),

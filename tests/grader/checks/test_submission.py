@@ -403,7 +403,7 @@ def answers(level: Level) -> list[Any]:
             client.ask(b"hello", b"HELLO")
         with running.crowd(20) as crowd:
             crowd.ask_each()
-            running.more(crowd, 5)
+            running.add_clients(crowd, 5)
             crowd.ask_each()
             found = [len(crowd), running.threads(), list(running.children()), running.rss_bytes() > 1 << 20]
             held = running.open_fds()
@@ -446,7 +446,7 @@ def counted(level: Level, strace: str) -> dict[str, Any]:
         with running.counting() as calls:
             crowd.ask_serially(20)
         with running.counting() as joined:
-            running.more(crowd, 3)
+            running.add_clients(crowd, 3)
             crowd.ask_each()
         return {
             "idle": idle.total().value,
@@ -810,7 +810,7 @@ def killed(level: Level, outside: bool) -> list[Any]:
             psutil.wait_procs([program], timeout=120)
             client.ask(b"hello", b"HELLO")
 
-    return [failure_of(check)[0], submission.lost.name, submission.box_count, len(pids)]
+    return [failure_of(check)[0], submission.sigkilled.name, submission.box_count, len(pids)]
 
 
 def killed_at_its_start(level: Level) -> list[Any]:
@@ -826,7 +826,7 @@ def killed_at_its_start(level: Level) -> list[Any]:
         with submission.serve(shout):
             pass
 
-    return [failure_of(check)[0], submission.lost.name]
+    return [failure_of(check)[0], submission.sigkilled.name]
 
 
 def test_a_box_that_was_killed_before_it_has_proven_its_wall_is_lost_as_well(judged: Judged) -> None:

@@ -554,14 +554,14 @@ def test_a_class_of_checks_is_the_authors_mistake(judge: Judge) -> None:
 
 LOST = """
     from grader.failures import Crashed
-    from grader.box.box import Lost
+    from grader.box.box import Sigkilled
 
     takes = []
 
     def test_loses_its_box(submission):
         takes.append(len(takes))
         if len(takes) <= {times}:
-            submission.lost = Lost.{whose}
+            submission.sigkilled = Sigkilled.{whose}
             raise Crashed(expected="it goes on", seen="it was killed, time " + str(len(takes)))
 """
 
