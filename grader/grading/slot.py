@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from grader.box.canary import host_canary
+from grader.box.foundations import foundations
 from grader.box.scratch import held_folder
 from grader.doctor.programs import find_program
 from grader.errors import GraderError
@@ -66,6 +67,10 @@ class Tools:
         bwrap = find_program("bwrap", path=f"/usr/bin{os.pathsep}{path}")
         return cls(bwrap=bwrap, strace=find_program("strace", path=path))
 
+    def foundations(self) -> tuple[object, ...]:
+        """What is proven with them rests on these values."""
+        return foundations(self.bwrap, self.strace)
+
 
 class Slot:
     """A process that judges one submission after another. Close it: it is a child, and a folder on the disk.
@@ -79,6 +84,7 @@ class Slot:
 
     def __init__(self, tools: Tools, level: str) -> None:
         self.level = level
+        self.rests_on = tools.foundations()
         self._answer: Ready | Refused | Broken | None = None
         self._deadline_at_s = time.monotonic() + START_TIMEOUT_S
         self._box_pid = 0
@@ -239,7 +245,7 @@ class Slots:
         return self._closed
 
     def get(self, level: str) -> Slot:
-        """The slot of the level with this name.
+        """The slot of the level with this name; a new one, when what the proof of its wall rests on has changed.
 
         Raises:
             GraderError: it cannot be started, or all were closed.
@@ -247,6 +253,8 @@ class Slots:
         with self._lock:
             if self._closed:
                 raise GraderError("The grading was ended.")
+            if level in self._slots and self._slots[level].rests_on != self._tools.foundations():
+                self._slots.pop(level).close()
             if level not in self._slots:
                 self._slots[level] = Slot(self._tools, level)
             return self._slots[level]

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import select
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +114,25 @@ def test_where_a_level_is_refused_each_grading_gets_the_next_one(strace: str) ->
     ] * 2
     assert isinstance(strangers, Ungraded)
     assert "this machine refuses one: bubblewrap is not installed" in strangers.reason
+
+
+def test_a_slot_is_replaced_when_what_its_wall_rests_on_has_changed(
+    private_network: None, bwrap: str, strace: str, staging: Path
+) -> None:
+    changing = staging / "bwrap"
+    shutil.copy(bwrap, changing)
+    with Slots(dataclasses.replace(TOOLS, bwrap=str(changing))) as slots:
+        assert full_marks(graded(slots))
+        first = slots.get(BEST_LEVEL).pid
+        assert slots.get(BEST_LEVEL).pid == first
+        changing.unlink()
+        changing.write_text("#!/bin/sh\nexit 1\n")
+        changing.chmod(0o755)
+        strangers = grade(dataclasses.replace(order(), own=False), slots, lambda _start: None, lambda _check: None)
+
+    assert isinstance(strangers, Ungraded)
+    assert "a box cannot be started" in strangers.reason
+    assert not psutil.pid_exists(first)
 
 
 def test_who_closes_all_slots_ends_the_grading_that_is_under_way(slots: Slots) -> None:
