@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     Row = tuple[str, str, int]  # text, file, line
 
 MAX_FRAME_BYTES = 1 << 20
-_write, _read = os.write, os.read  # a submission may put others in their place
 _GO_ON: Message = {"value": None}
 _PLAIN_GO = struct.pack(">I", 27) + b'{"op": "go", "value": null}'
 _PLAIN_GO_BYTES = len(_PLAIN_GO)
@@ -56,7 +55,6 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._fd = sock.fileno()
         self._then, self._frame_then = "", b""
 
     def send(self, message: Message) -> None:
@@ -68,14 +66,14 @@ class Channel:
     def pause(self, label: str, then: str) -> Message | None:
         """Tell the judge, and sleep until it says go; None when it has gone.
 
-        As `send` and `receive`, but without a socket's methods, mostly without JSON, and with the frame of the next
-        pause made beforehand: instructions are counted from one pause to another, and few of them should be ours.
+        As `send` and `receive`, but mostly without JSON, and with the frame of the next pause made beforehand:
+        instructions are counted from one pause to another, and few of them should be ours.
         """
         frame = self._frame_then if label == self._then else _frame_of_pause(label)
         if then:
             self._then, self._frame_then = then, _frame_of_pause(then)
-        _write(self._fd, frame)  # a blocking socket takes so few bytes at once
-        begun = _read(self._fd, _PLAIN_GO_BYTES)  # nothing comes behind it before the next pause
+        self._sock.sendall(frame)
+        begun = self._sock.recv(_PLAIN_GO_BYTES)  # nothing comes behind it before the next pause
         return _GO_ON if begun == _PLAIN_GO else self.receive(begun)
 
     def receive(self, begun: bytes = b"") -> Message | None:
@@ -96,7 +94,6 @@ class Channel:
             os.close(fd)
         if self._sock.fileno() in numbers:
             self._sock = socket.socket(fileno=fcntl.fcntl(self._sock.detach(), fcntl.F_DUPFD, above))
-            self._fd = self._sock.fileno()
         for fd, number in zip(moved, numbers, strict=True):
             os.dup2(fd, number)
             os.close(fd)
