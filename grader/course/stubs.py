@@ -1,8 +1,8 @@
 '''A student's stub from a reference solution, and whether a committed stub is still the one its solution gives.
 
 Knows the marks of a solution region and what stands in its place. Must not know where a course keeps its files, nor
-notebooks. A region is replaced as nbgrader's ClearSolutions replaces it in a code cell with nbgrader's own settings
-(github.com/jupyter/nbgrader, `nbgrader/preprocessors/clearsolutions.py`):
+notebooks. In a function, a region is replaced as nbgrader's ClearSolutions replaces it in a code cell with nbgrader's
+own settings (github.com/jupyter/nbgrader, `nbgrader/preprocessors/clearsolutions.py`):
 
     def answer():                                    def answer():
         """Forty-two."""                                 """Forty-two."""
@@ -10,11 +10,15 @@ notebooks. A region is replaced as nbgrader's ClearSolutions replaces it in a co
         return 6 * 7                                     raise NotImplementedError()
         ### END SOLUTION
 
+Outside of functions only the comment is left, in a class with `pass`: what is raised there ends the import, and no
+other function of the file could be tried before this one region is written.
+
 To nbgrader 0.9 a mark is any line that holds BEGIN SOLUTION or END SOLUTION, whatever else stands on it, and the stub
 gets that line's indentation. So it is here. What nbgrader lets pass although it publishes a solution, or means that
 something was forgotten, is an error here: an END without a BEGIN, a file without a region, a misspelt mark.
 '''
 
+import ast
 import re
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -25,6 +29,7 @@ from grader.errors import CourseError
 _BEGIN = "BEGIN SOLUTION"
 _END = "END SOLUTION"
 _STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")  # nbgrader's default `code_stub`
+_IN_A_CLASS = (_STUB[0], "pass")  # which may hold nothing else
 _NEARLY_A_MARK = re.compile(r"#\s*(begin|end)[\s_-]*solution", re.IGNORECASE)
 _CURE = "Run `grade stubs`."
 
@@ -41,18 +46,33 @@ def stub_of(source: str, *, name: str) -> str:
             mark, or no region at all.
     """
     _demand_sound_regions(source, name)
+    executed = _executed_at_import(source)
     kept: list[str] = []
     inside = False
-    for line in source.split("\n"):
+    for number, line in enumerate(source.split("\n"), start=1):
         if _BEGIN in line:
             inside = True
             indent = line[: len(line) - len(line.lstrip())]
-            kept.extend(indent + stub_line for stub_line in _STUB)
+            stub = _STUB if number not in executed else _IN_A_CLASS if indent else _STUB[:1]
+            kept.extend(indent + stub_line for stub_line in stub)
         elif _END in line:
             inside = False
         elif not inside:
             kept.append(line)
     return "\n".join(kept)
+
+
+def _executed_at_import(source: str) -> frozenset[int]:
+    """The numbers of the lines that belong to no function. None of what is not Python, such as a part of a file."""
+    try:
+        module = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset()
+    inside: set[int] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return frozenset(range(1, source.count("\n") + 2)) - inside
 
 
 def read_text(file: Path) -> str:

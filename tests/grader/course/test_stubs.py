@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from grader.course.stubs import solution_lines, stale_stub, stub_of
 from grader.errors import CourseError
 
-# Source and stub. The stubs were derived from nbgrader 0.9.5's rules and compared with what its ClearSolutions makes
-# of the same cell.
+# Source and stub. In functions, the stubs were derived from nbgrader 0.9.5's rules and compared with what its
+# ClearSolutions makes of the same cell; elsewhere nothing may be raised, or the stub could not be imported.
 CLEARED = {
     "a function's body": (
         'def answer():\n    """Six by seven."""\n    ### BEGIN SOLUTION\n    return 6 * 7\n    ### END SOLUTION\n',
@@ -18,14 +18,14 @@ CLEARED = {
     ),
     "the whole file": (
         "### BEGIN SOLUTION\nx = 1\n### END SOLUTION",
-        "# YOUR CODE HERE\nraise NotImplementedError()",
+        "# YOUR CODE HERE",
     ),
     "two regions, and what stands around them": (
         "import os\n\n\nclass A:\n    def f(self):\n        ### BEGIN SOLUTION\n        return os\n"
         "        ### END SOLUTION\n"
         "\n    b = 1\n    ### BEGIN SOLUTION\n    c = 2\n    ### END SOLUTION\n    d = 3\n",
         "import os\n\n\nclass A:\n    def f(self):\n        # YOUR CODE HERE\n        raise NotImplementedError()\n"
-        "\n    b = 1\n    # YOUR CODE HERE\n    raise NotImplementedError()\n    d = 3\n",
+        "\n    b = 1\n    # YOUR CODE HERE\n    pass\n    d = 3\n",
     ),
     "tabs, and an END at another depth": (
         "def f():\n\t### BEGIN SOLUTION\n\treturn 1\n### END SOLUTION\n\n",
@@ -37,7 +37,7 @@ CLEARED = {
     ),
     "marks of another length, and words after them": (
         "# BEGIN SOLUTION (10 lines)\nx = 1\n#### END SOLUTION of x\ny = 2",
-        "# YOUR CODE HERE\nraise NotImplementedError()\ny = 2",
+        "# YOUR CODE HERE\ny = 2",
     ),
     "marks that share their lines with code": (
         "  x = 1  ### BEGIN SOLUTION\n  y = 2\n  z = 3  ### END SOLUTION\n  w = 4",
@@ -45,11 +45,17 @@ CLEARED = {
     ),
     "both marks on one line, which opens": (
         "### BEGIN SOLUTION ### END SOLUTION\nx = 1\n### END SOLUTION\n",
-        "# YOUR CODE HERE\nraise NotImplementedError()\n",
+        "# YOUR CODE HERE\n",
+    ),
+    "a class of nothing else, and a function within a function": (
+        "class A:\n    ### BEGIN SOLUTION\n    b = 1\n    ### END SOLUTION\n\n\nasync def f():\n    def g():\n"
+        "        ### BEGIN SOLUTION\n        return 1\n        ### END SOLUTION\n",
+        "class A:\n    # YOUR CODE HERE\n    pass\n\n\nasync def f():\n    def g():\n"
+        "        # YOUR CODE HERE\n        raise NotImplementedError()\n",
     ),
     "lines that end in CR LF": (
         "a = 1\r\n### BEGIN SOLUTION\r\nx = 1\r\n### END SOLUTION\r\nb = 2\r\n",
-        "a = 1\r\n# YOUR CODE HERE\nraise NotImplementedError()\nb = 2\r\n",
+        "a = 1\r\n# YOUR CODE HERE\nb = 2\r\n",
     ),
 }
 
@@ -71,7 +77,7 @@ def serve(lsock, *, limit):
 
 
 @pytest.mark.parametrize(("source", "stub"), CLEARED.values(), ids=CLEARED.keys())
-def test_a_region_becomes_what_nbgrader_makes_of_it(source: str, stub: str) -> None:
+def test_a_region_becomes_its_stub(source: str, stub: str) -> None:
     assert stub_of(source, name="a.py") == stub
 
 
@@ -111,7 +117,8 @@ def test_what_stands_outside_a_region_is_kept_to_the_byte(
 ) -> None:
     region = [f"{indent}### BEGIN SOLUTION", *solution, f"{indent}### END SOLUTION"]
 
-    stub = stub_of("\n".join([*before, *region, *after]), name="a.py")
+    # No part of a file that is Python by itself: as within a function.
+    stub = stub_of("\n".join(["(", *before, *region, *after]), name="a.py").removeprefix("(\n")
 
     replacement = [f"{indent}# YOUR CODE HERE", f"{indent}raise NotImplementedError()"]
     assert stub == "\n".join([*before, *replacement, *after])
