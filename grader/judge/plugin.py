@@ -7,6 +7,7 @@ It fails closed: a check that raises what no check should raise breaks the gradi
 import random
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -293,7 +294,20 @@ def outcome_of(error: BaseException | None, name: str) -> Outcome:
         case GraderError():
             raise error
         case _:
-            raise GraderError(f"The check {name} itself broke: {type(error).__name__}: {error}") from error
+            broke = f"The check {name} itself broke: {type(error).__name__}: {error}"
+            raise GraderError(f"{broke} ({_place(error)}). Mend it there.") from error
+
+
+def _place(error: BaseException | None) -> str:
+    """The innermost line of the course's checks that the error came through, as "tests/ex03_epoll/test_epoll.py:41"; or
+    the function that asks for a fixture that there is not."""
+    trace = None if error is None else error.__traceback__
+    places = [(frame.filename, frame.lineno or 1) for frame in traceback.extract_tb(trace)]
+    if isinstance(error, pytest.FixtureLookupError):
+        node = error.request.node
+        places.append((str(node.path), (node.location[1] or 0) + 1))
+    named = [("/".join(Path(path).parts[-3:]), line) for path, line in places if Path(path).parts[-3:-2] == ("tests",)]
+    return ":".join(map(str, named[-1])) if named else "outside of its own lines"
 
 
 def reason_of(error: BaseException | None, language: Language) -> str:

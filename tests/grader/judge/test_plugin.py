@@ -482,7 +482,8 @@ def test_what_no_check_should_raise_breaks_the_grading(judge: Judge, body: str, 
             pass
     """)
 
-    assert judged.broken == reason
+    place = "" if reason == "no paper" else " (tests/ex91_it/test_it.py:6). Mend it there."
+    assert judged.broken == reason + place
     assert judged.outcomes == {"before": "passed"}
     assert judged.started == ("before", "breaks")
 
