@@ -39,12 +39,16 @@ class _Value(BaseModel):
 
 
 class Budget(_Value):
-    """A named number with a limit. `limit`, `reference` and `naive` are counted in `unit`."""
+    """A named number with a limit. `limit`, `reference` and `naive` are counted in `unit`; the latter two are what
+    `grade audit` measures, or it complains."""
 
     name: _Name
     limit: float = Field(ge=0)
     reference: float = Field(ge=0, description="What the reference solution needs.")
     naive: float | None = Field(default=None, ge=0, description="What the well-known mistake needs.")
+    varies: float = Field(
+        default=1.1, ge=1, description="How many times more or less the figures may be on another machine."
+    )
     unit: Text
     formula: Text = Field(description="What is counted, in which window, divided by what.")
     why: Text = Field(description="Why the limit stands where it stands.")

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -23,6 +23,7 @@ from grader.errors import KitError
 from grader.grading.one import grade
 from grader.grading.order import Order
 from grader.grading.slot import Slots, Tools
+from grader.prove.figures import Measured, check_of, disagreements, figures_of, table, without_limits
 from grader.prove.playback import without_needs, write_playback
 from grader.prove.promises import DEAR, Promises, folders, points_lost, read_promises
 from grader.prove.translated import lacking, languages_of
@@ -42,12 +43,14 @@ class Extent:
         references: only stubs and references.
         repeat: how often each reference.
         burn: how many processes burn CPU meanwhile.
+        measure: tell every figure of exercise.yaml with what was measured of it.
     """
 
     quick: bool = False
     references: bool = False
     repeat: int = 1
     burn: int = 0
+    measure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ class Row:
     only: tuple[str, ...]
     promised: frozenset[str]  # names of red checks
     hidden: bool  # with the hidden sizes
+    shows: bool = False  # graded without limits and needs, for its figures alone: it promises nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,12 @@ class Result:
     row: Row
     report: Graded | Ungraded | None
     off: tuple[str, ...]  # what is not as promised
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The values of the budgets that were compared, by name."""
+        checks = self.report.checks if self.report else ()
+        return {one.name: one.value for check in checks for one in check.measurements if one.value is not None}
 
     def as_values(self) -> dict[str, object]:
         outcomes = {check.name: str(check.outcome) for check in self.report.checks} if self.report else {}
@@ -89,6 +99,7 @@ class Result:
             "run": self.row.run,
             "hidden": self.row.hidden,
             "outcomes": outcomes,
+            "measured": self.measured,
             "off": list(self.off),
         }
 
@@ -139,11 +150,10 @@ def prove(plan: Plan, say: Say) -> Found:
             say(_line(plan, result))
             for complaint in result.off:
                 say(f"       OFF  {complaint}")
-    if not plan.extent.references:
-        for exercise in plan.exercises:
-            for line in _never_red(exercise, results):
-                say(f"OFF  {line}")
-                off.append(line)
+    for exercise in plan.exercises:
+        for line in _behind_the_matrix(plan, exercise, results, say):
+            say(f"OFF  {line}")
+            off.append(line)
     found = Found(results=tuple(results), off=tuple(off))
     say(_conclusion(found))
     return found
@@ -151,6 +161,11 @@ def prove(plan: Plan, say: Say) -> Found:
 
 def _static(exercise: Exercise) -> Iterator[str]:
     """What can be told without running anything. Points, needs and tests were checked when the course was read."""
+    if not (exercise.handout_dir / "README.md").is_file():
+        yield (
+            f"exercises/{exercise.slug}/README.md: there is no handout. Write what is to be built, what is measured, "
+            "and why."
+        )
     for name in exercise.submit:
         complaint = stale_stub(exercise.solution_dir / name, exercise.handout_dir / name)
         if complaint:
@@ -199,7 +214,11 @@ def rows_of(plan: Plan, exercise: Exercise, promises: Promises) -> Iterator[Row]
             yield row(name, folder, hidden=True)
     for name, promise in promises.wrong.items():
         only = promise.red if plan.extent.quick else ()
-        yield row(f"wrong/{name}", exercise.checks_dir / "wrong" / name, only=only, red=promise.red)
+        source = exercise.checks_dir / "wrong" / name
+        yield row(f"wrong/{name}", source, only=only, red=promise.red)
+        if promise.shows:
+            checks = {check for budget in promise.shows if (check := check_of(exercise, budget))}
+            yield replace(row(f"wrong/{name}", source, only=sorted(checks)), shows=True)
 
 
 @contextlib.contextmanager
@@ -228,7 +247,8 @@ def _graded(plan: Plan, row: Row, slots: Slots) -> Result:
         if row.submission == "playback":
             report = _played_back(plan, row, exercise, slots)
         else:
-            report = _report(_order(plan, row, exercise, row.source), slots)
+            asked = without_limits(exercise) if row.shows else exercise
+            report = _report(_order(plan, row, asked, row.source), slots)
     except KitError as error:
         return Result(row=row, report=None, off=(f"no report: {error}",))
     return Result(row=row, report=report, off=tuple(_off(row, report)))
@@ -263,6 +283,8 @@ def _played_back(plan: Plan, row: Row, exercise: Exercise, slots: Slots) -> Grad
 def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:
     if not report.graded:
         yield f"no verdict: {report.reason}"
+        return
+    if row.shows:
         return
     red = {check.name for check in report.checks if check.outcome.failed}
     if row.submission in _EARN_NOTHING:
@@ -306,8 +328,27 @@ def _line(plan: Plan, result: Result) -> str:
     cells = {check.name: check.outcome.letter for check in result.report.checks} if result.report else {}
     matrix = "".join(cells.get(check.name, " ") for check in exercise.checks)
     run = f" #{row.run}" if plan.extent.repeat > 1 and row.submission == "reference" and not row.hidden else ""
+    run += " for its figures" if row.shows else ""
     run += " hidden" if row.hidden and row.submission != "playback" else ""
     return f"{'OFF' if result.off else 'ok':4} {row.exercise} {row.submission + run:32} {matrix}"
+
+
+def _behind_the_matrix(plan: Plan, exercise: Exercise, results: Sequence[Result], say: Say) -> Iterator[str]:
+    """What can be told of one exercise when all of it has been graded."""
+    ours = [result for result in results if result.row.exercise == exercise.slug and result.report is not None]
+    figures = figures_of(
+        exercise, [Measured(submission=one.row.submission, values=one.measured) for one in ours if not one.row.hidden]
+    )
+    if plan.extent.references:
+        figures = [figure for figure in figures if figure.kind == "reference"]
+    else:
+        yield from _never_red(exercise, results)
+    if plan.extent.measure:
+        for line in table(exercise, figures):
+            say(line)
+    checks = [check for one in ours if one.report and one.row.submission == "reference" for check in one.report.checks]
+    unmeasured = frozenset(check.name for check in checks if check.outcome is Outcome.UNMEASURED)
+    yield from disagreements(exercise, figures, unmeasured)
 
 
 def _never_red(exercise: Exercise, results: Sequence[Result]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from grader.course.model import Exercise
 from grader.course.yaml_file import Located, decoded, read_bytes
 from grader.errors import CourseError
+from grader.prove.figures import check_of
 
 DEAR = 40  # points of 100 that may hang on one mistake without a word on why
 
@@ -28,10 +29,12 @@ class _Value(BaseModel):
 
 
 class Promise(_Value):
-    """What a wrong submission must fail. `dear` says why, where much hangs on its one mistake."""
+    """What a wrong submission must fail. `dear` says why, where much hangs on its one mistake; `shows` names budgets
+    whose naive figure it has, where a check that comes before would hide that."""
 
     mistake: str = Field(min_length=1)
     red: tuple[str, ...] = Field(min_length=1)
+    shows: tuple[str, ...] = ()
     dear: str = ""
 
 
@@ -120,6 +123,10 @@ def _wrong(exercise: Exercise) -> Mapping[str, Promise]:
             if red not in checks:
                 said = f"there is no check {red} in {exercise.slug}; name one that exercise.yaml lists"
                 raise document.error(("wrong", fault, "red", place), said)
+        for place, budget in enumerate(promise.shows):
+            if check_of(exercise, budget) is None:
+                said = f"there is no budget {budget} in {exercise.slug}; name one that exercise.yaml lists"
+                raise document.error(("wrong", fault, "shows", place), said)
     there = {folder.name for folder in folders(exercise.checks_dir / "wrong")}
     for fault in expected.wrong:
         if fault not in there:

@@ -112,7 +112,7 @@ def test_what_noise_may_spoil_is_tried_three_times_at_most(ends: list[Any], told
 
 
 def budgets() -> Budgets:
-    words = {"formula": Text({"en": "counted"}), "why": Text({"en": "no more"})}
+    words: dict[str, Any] = {"formula": Text({"en": "counted"}), "why": Text({"en": "no more"})}
     rules = [
         Budget(name=name, limit=limit, reference=0.0, naive=limit * 10, unit=Text({"en": "instructions"}), **words)
         for name, limit in (("one", 1000.0), ("each", 2.0))

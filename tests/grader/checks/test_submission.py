@@ -59,7 +59,10 @@ BUSY = server("while True: pass")
 
 
 def rule(name: str = "calls", limit: float = 4.0, **more: Any) -> Budget:
-    words = {"formula": Text({"en": "calls / requests", "ko": "호출 / 요청"}), "why": Text({"en": "one each"})}
+    words: dict[str, Any] = {
+        "formula": Text({"en": "calls / requests", "ko": "호출 / 요청"}),
+        "why": Text({"en": "one each"}),
+    }
     return Budget(
         name=name, limit=limit, reference=3.0, naive=53.0, unit=Text.model_validate("calls/request"), **words, **more
     )

@@ -1,6 +1,7 @@
 """The course proves itself: `grade audit` on the tiny course, as it is and with each promise broken."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from grader.grading.slot import Tools
 from grader.prove import audit
 from grader.prove.promises import read_promises
 from grader.report.model import Machine
-from gradings import CHECKS, EXERCISE, HANDOUT, SLUG, Done, Tiny, tiny_course
+from gradings import CHECKS, EXERCISE, HANDOUT, SLUG, SOLUTION, Done, Tiny, tiny_course
 
 WRONG = f"tests/{SLUG}/wrong"
 RIGHT = f"tests/{SLUG}/right"
@@ -95,6 +96,21 @@ def test_a_quick_audit_runs_only_what_a_wrong_submission_promises_to_fail(course
     assert "gradings." in done.err
 
 
+def test_measure_prints_each_figure_beside_what_was_measured(course: Tiny, countable: None) -> None:
+    only_promises(course, chatty=["calls"])
+    course.edit(EXPECTED, "red: [calls]", "red: [calls], shows: [syscalls_per_request]")
+    shutil.rmtree(course.root / RIGHT)
+
+    done = course.type("audit", "--quick", "--measure", "--json", "-")
+
+    found = json.loads(done.out)
+    assert "  syscalls_per_request | reference | 3 | 3 (reference)\n" in done.err
+    assert "  syscalls_per_request | naive | 19 | 19 (wrong/chatty), 19 (wrong/chatty)\n" in done.err
+    assert "wrong/chatty for its figures" in done.err
+    rows = [row["measured"] for row in found["rows"] if row["submission"] == "wrong/chatty"]
+    assert rows == [{"syscalls_per_request": 19.0}] * 2
+
+
 # --- a course that does not ---------------------------------------------------------------------------------------
 
 
@@ -111,13 +127,13 @@ def broken(tmp_path_factory: pytest.TempPathFactory, countable: None) -> Done:
     course.edit(f"{RIGHT}/poll/tiny.py", "* factor.FACTOR", "* 1")
     course.edit(CHECKS, "number = rng.randrange(1, 1000)", "number = 77")
     course.edit(EXERCISE, "reference: 3.0", "reference: 5.0")
-    course.edit(EXERCISE, "naive: 53", "naive: 4")
+    course.edit(EXERCISE, "naive: 19", "naive: 4")
     return course.type("audit", "--json", str(course.root.parent / "matrix.json"))
 
 
 def test_a_broken_promise_is_exit_code_1(broken: Done) -> None:
     assert broken.code == 1, broken.out + broken.err
-    assert "6 gradings. 5 submissions and 5 other things are off." in broken.out
+    assert "6 gradings. 5 submissions and 7 other things are off." in broken.out
 
 
 @pytest.mark.parametrize(
@@ -136,6 +152,8 @@ def test_a_broken_promise_is_exit_code_1(broken: Done) -> None:
         pytest.param("no wrong submission promises to fail echo. Write one.", id="a check that nobody fails"),
         pytest.param("no wrong submission promises to fail stop. Write one.", id="another one"),
         pytest.param("the reference's syscalls_per_request is over its limit", id="a reference over the limit"),
+        pytest.param("exercise.yaml:40: the reference figure of syscalls_per_request is 5, and", id="a figure"),
+        pytest.param("no wrong submission shows the naive figure of syscalls", id="a figure that nobody has"),
         pytest.param("the naive syscalls_per_request is within its limit", id="a naive figure within the limit"),
     ],
 )
@@ -346,3 +364,55 @@ def test_hidden_sizes_are_tried_on_the_reference_and_on_what_is_right_in_a_full_
     rows = audit.rows_of(plan, exercise, read_promises(exercise))
 
     assert [row.submission for row in rows if row.hidden] == ["playback", "reference", "right/poll"]
+
+
+# --- what an author forgets ---------------------------------------------------------------------------------------
+
+
+def test_an_exercise_without_a_handout_is_told(course: Tiny, countable: None) -> None:
+    (course.root / README).unlink()
+
+    done = course.type("audit", "--references")
+
+    assert done.code == 1
+    assert f"OFF  {README}: there is no handout. Write what is to be built" in done.out
+
+
+def test_a_check_that_breaks_is_told_with_its_file_and_line(course: Tiny, countable: None) -> None:
+    course.edit(CHECKS, "    number = rng.randrange(1, 1000)\n", "    number = nothing_of_that_name\n")
+
+    done = course.type("audit", "--references")
+
+    assert done.code == 1
+    assert f"NameError: name 'nothing_of_that_name' is not defined ({CHECKS}:19). Mend it there." in done.out
+
+
+def test_a_check_that_asks_for_what_there_is_not_is_told_with_its_line(course: Tiny, countable: None) -> None:
+    course.edit(CHECKS, "def test_stop(submission:", "def test_stop(submision:")
+
+    done = course.type("audit", "--references")
+
+    assert re.search(rf"FixtureLookupError.*\({CHECKS}:4\d\)", done.out)
+
+
+def test_a_solution_region_outside_of_functions_leaves_a_stub_that_can_be_imported(
+    course: Tiny, countable: None
+) -> None:
+    course.edit(SOLUTION, "def scaled(", "### BEGIN SOLUTION\nTIMES = factor.FACTOR\n### END SOLUTION\n\n\ndef scaled(")
+    course.edit(SOLUTION, "number * factor.FACTOR", "number * TIMES")
+    assert course.type("stubs").code == 0
+
+    done = course.type("audit", "--references")
+    stub = course.type("ex90", "--only", "scaled")
+
+    assert done.code == 0, done.out
+    assert "can be imported" not in stub.out and "NotImplementedError" in stub.out
+
+
+def test_a_budget_that_is_to_be_shown_and_is_not_there_is_told(course: Tiny) -> None:
+    only_promises(course, chatty=["calls"])
+    course.edit(EXPECTED, "red: [calls]", "red: [calls], shows: [no_such_budget]")
+
+    done = course.type("audit")
+
+    assert done.code == 2 and "there is no budget no_such_budget in ex90_tiny" in " ".join(done.err.split())

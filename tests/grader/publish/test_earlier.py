@@ -142,10 +142,10 @@ def test_what_a_person_edited_or_added_is_named_and_nothing_is_written(
         (out / "exercises").rename(tmp_path / "elsewhere")
         (out / "exercises").symlink_to(tmp_path / "elsewhere")
     elif how == "in_the_way":
-        named = f"exercises/{SLUG}/README.md"
+        named = f"exercises/{SLUG}/README.ko.md"
         (out / named).mkdir()
         (out / named / "mine").write_text("mine\n")
-        (handouts / "README.md").write_text("# Tiny\n")
+        (handouts / "README.ko.md").write_text("# 작은\n")
     else:
         named = "tools/setup.sh"
         shutil.rmtree(out / "tools")
