@@ -1,4 +1,4 @@
-"""The commands that prove a course and its machine, or make its stubs: `doctor`, `audit`, `stubs`, `schema`."""
+"""The commands that prove a course and its machine, or make exercises: `doctor`, `audit`, `new`, `stubs`, `schema`."""
 
 import os
 import sys
@@ -50,6 +50,7 @@ def doctor(as_json: bool) -> NoReturn:
 @click.option("--quick", is_flag=True, help="Each wrong submission only on what it promises to fail.")
 @click.option("--repeat", type=click.IntRange(1), default=1, metavar="N", help="Grade each reference N times.")
 @click.option("--burn", type=click.IntRange(0), default=0, metavar="N", help="Beside N processes that burn CPU.")
+@click.option("--measure", is_flag=True, help="Print each figure of exercise.yaml beside what was measured.")
 @click.option("--references", is_flag=True, help="Only stubs and references.")
 @click.option(
     "--jobs",
@@ -64,6 +65,7 @@ def audit(
     quick: bool,
     repeat: int,
     burn: int,
+    measure: bool,
     references: bool,
     jobs: int | None,
     json_file: str | None,
@@ -75,7 +77,7 @@ def audit(
     targets = [] if json_file is None else [Target(json_file)]
     require_writable(targets)
     course = course_at(course_dir)
-    extent = Extent(quick=quick, references=references, repeat=repeat, burn=burn)
+    extent = Extent(quick=quick, references=references, repeat=repeat, burn=burn, measure=measure)
     with make_console(to_stderr=json_file == "-") as console:
 
         def say(line: str) -> None:
@@ -129,6 +131,22 @@ def stubs(exercises: tuple[str, ...], course_dir: Path | None) -> None:
             stub = stub_of(read_text(exercise.solution_dir / name), name=f"solutions/{exercise.slug}/{name}")
             (exercise.handout_dir / name).write_text(stub, encoding="utf-8")
             click.echo(f"exercises/{exercise.slug}/{name}")
+
+
+@click.command()
+@click.argument("name")
+@course_option
+def new(name: str, course_dir: Path | None) -> None:
+    """Begin an exercise, such as ex20_tee: a small one that passes the audit as it is (authors only).
+
+    A handout, exercise.yaml, a reference and its stub, checks, and submissions that are right and wrong on purpose are
+    written, and the exercise is listed in course.yaml. Change them one by one; `grade audit` tells what does not agree.
+    """
+    from grader.course.beginning import begin_exercise
+
+    for written in begin_exercise(course_at(course_dir), name):
+        click.echo(written)
+    click.echo(f"Next: grade audit {name.partition('_')[0]}")
 
 
 @click.command()

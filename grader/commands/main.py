@@ -12,14 +12,14 @@ from typing import Any, NoReturn
 import click
 
 from grader import __version__
-from grader.commands.course import audit, doctor, schema, stubs
+from grader.commands.course import audit, doctor, new, schema, stubs
 from grader.commands.forms import convert
 from grader.commands.grade import grade_exercise
 from grader.commands.grades import gradebook, verify_parity
 from grader.commands.publishing import publish
 from grader.errors import MISUSED, NO_VERDICT, PASSED, KitError
 
-_COMMANDS = (grade_exercise, audit, convert, doctor, gradebook, publish, schema, stubs, verify_parity)
+_COMMANDS = (grade_exercise, audit, convert, doctor, gradebook, new, publish, schema, stubs, verify_parity)
 
 
 class _ExerciseFirst(click.Group):

@@ -293,7 +293,8 @@ def test_the_tutorial_shows_every_file_that_a_course_needs() -> None:
 
     assert shown[0] == "course.yaml"
     assert len(shown) == len(set(shown))
-    assert len(shown) == len([f for f in _FENCE.finditer(TUTORIAL.read_text()) if f["language"] in ("python", "yaml")])
+    languages = ("python", "yaml", "markdown")
+    assert len(shown) == len([f for f in _FENCE.finditer(TUTORIAL.read_text()) if f["language"] in languages])
 
 
 def test_the_tutorial_works_as_it_stands(tmp_path: Path) -> None:
