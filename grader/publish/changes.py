@@ -26,7 +26,7 @@ def changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator
             continue
         if path.name in ("exercise.yaml", "course.yaml"):
             whose = path.parent.name if path.name == "exercise.yaml" else path.name
-            yield from (f"{whose}: {line}" for line in _values("", _loaded(old), _loaded(new)))
+            yield from (f"{whose}: {line.removeprefix(': ')}" for line in _values("", _loaded(old), _loaded(new)))
         elif path.name.startswith("README") and path.suffix == ".md":
             yield from _text(name, old, new)
 

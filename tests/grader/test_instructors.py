@@ -42,10 +42,12 @@ def clone(to: Path) -> Path:
             shutil.copy2(COURSE / name, to / name)
     wrong = to / "tests" / _SLUG / "wrong"
     promises = yaml.safe_load((wrong / "expected.yaml").read_text())
+    checks = yaml.safe_load((to / "exercises" / _SLUG / "exercise.yaml").read_text())["checks"]
+    counted = {check["name"] for check in checks if "budgets" in check}  # the audit looks for their figures
     kept: dict[str, object] = {}
     proven: set[str] = set()
     for fault, promise in promises["wrong"].items():
-        if set(promise["red"]) - proven:
+        if set(promise["red"]) & counted or set(promise["red"]) - proven:
             proven |= set(promise["red"])
             kept[fault] = promise
         else:
