@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from grader.report.model import Graded, Outcome, Ungraded, from_json
+from grader.report.model import Outcome, Report, from_json
 
 _EXERCISE = re.compile(r"ex\d{2,3}_\w+")
-_REPORTS = pytest.StashKey[dict[Path, "Graded | Ungraded | str"]]()
+_REPORTS = pytest.StashKey[dict[Path, "Report | str"]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,7 +81,7 @@ class ReferenceCheck(pytest.Item):
         return self.path, self._line - 1, f"{self.checks_dir.name}: {self.check}"
 
 
-def _graded(checks_dir: Path, checks: Iterable[str]) -> "Graded | Ungraded | str":
+def _graded(checks_dir: Path, checks: Iterable[str]) -> "Report | str":
     """The report on the reference; or why there is none. The kit is asked as a person would ask it: in a process of
     its own, which may end all that is below it."""
     command = [sys.executable, "-m", "grader", checks_dir.name, "--solution", "--course", str(checks_dir.parents[1])]

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -102,16 +103,21 @@ def _convert_class(
     roster: Path | None,
     unofficial: bool,
 ) -> Sequence[Sheet]:
-    from grader.report.folder import read_results
+    from grader.report.folder import absent_from, read_results, students_in
 
-    found = [result for result in read_results(folder) if _is_of(result.report.exercise, exercise)]
+    results = read_results(folder)
+    found = [result for result in results if _is_of(result.report.exercise, exercise)]
     if not found:
         raise UsageError(f"{folder}: no report on {exercise} here. Name the exercise as its reports do.")
     listed = None if roster is None else Roster(str(roster), _text_of(roster))
     sheets = [render_class(name, found, unofficial=unofficial, roster=listed) for name, _ in targets]
     for (_, target), sheet in zip(targets, sheets, strict=True):
         target.write(sheet.text)
-    return sheets
+    nobody = sorted({*students_in(folder)} - {result.student for result in results})
+    left_out = [f"{student}: no report. Nothing was handed in, or it was not graded." for student in nobody]
+    elsewhere = absent_from(found, {result.student for result in results})
+    notes = [f"{student}, {slug}: no report." for slug, students in elsewhere.items() for student in students]
+    return [replace(one, left_out=[*one.left_out, *left_out], notes=[*one.notes, *notes]) for one in sheets]
 
 
 def _is_of(slug: str, wanted: str | None) -> bool:

@@ -23,7 +23,7 @@ from grader.commands.environment import (
 )
 from grader.commands.forms import format_options, targets_of
 from grader.commands.student import show_overview
-from grader.errors import NO_VERDICT, PASSED, SOMETHING_FAILED, UsageError
+from grader.errors import MISUSED, NO_VERDICT, PASSED, SOMETHING_FAILED, UsageError
 from grader.report.formats import FORMATS, Context, render
 from grader.report.output import require_writable
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from grader.grading.one import Start
     from grader.grading.order import Order
     from grader.grading.slot import Slots
-    from grader.report.model import Check, Graded, Machine, Ungraded
+    from grader.report.model import Check, Graded, Machine, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +148,7 @@ def _slots(*, trust: bool) -> "Iterator[Slots]":
 
 
 def _order(course: "Course", exercise: "Exercise", machine: "Machine", wish: _Wish) -> "Order":
+    from grader.grading.names import shown_name
     from grader.grading.order import Order
 
     if wish.solution and not exercise.solution_dir.is_dir():
@@ -166,10 +167,11 @@ def _order(course: "Course", exercise: "Exercise", machine: "Machine", wish: _Wi
         seed=wish.seed,
         language=wish.language,
         keep=wish.keep,
+        called="" if wish.submission is None else shown_name(str(wish.submission)),
     )
 
 
-def _grade_one(console: "Console", order: "Order", slots: "Slots", wish: _Wish) -> "Graded | Ungraded":
+def _grade_one(console: "Console", order: "Order", slots: "Slots", wish: _Wish) -> "Report":
     from grader.grading.one import grade
     from grader.report import terminal
 
@@ -184,9 +186,17 @@ def _grade_one(console: "Console", order: "Order", slots: "Slots", wish: _Wish) 
 def _files(exercise: "Exercise", wish: _Wish) -> dict[str, str]:
     """The files that are graded, by name, with their paths in the repository."""
     source = wish.source(exercise)
-    paths = {name: source if source.is_file() else source / name for name in exercise.submit}
-    found = {name: path_in_repository(path) for name, path in paths.items() if path.suffix == ".py" and path.is_file()}
+    paths = {name: source if _is_file(source) else source / name for name in exercise.submit}
+    found = {name: path_in_repository(path) for name, path in paths.items() if path.suffix == ".py" and _is_file(path)}
     return {name: path for name, path in found.items() if path is not None}
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file, as far as we may look."""
+    try:
+        return path.is_file()
+    except OSError:  # a folder that is closed to us, a name that is too long
+        return False
 
 
 class _Live:
@@ -208,13 +218,15 @@ class _Live:
         terminal.show_check(self._console, scored(check), self._order.language)
 
 
-def _exit_code(report: "Graded | Ungraded") -> int:
-    if not report.graded:
-        return NO_VERDICT
-    return PASSED if report.passed else SOMETHING_FAILED
+def _exit_code(report: "Report") -> int:
+    from grader.report.model import Graded, Refused
+
+    if isinstance(report, Graded):
+        return PASSED if report.passed else SOMETHING_FAILED
+    return MISUSED if isinstance(report, Refused) else NO_VERDICT
 
 
-def _sum_up(console: "Console", reports: "Sequence[Graded | Ungraded]") -> None:
+def _sum_up(console: "Console", reports: "Sequence[Report]") -> None:
     score = sum(report.score for report in reports if report.graded)
     of = sum(report.max_score for report in reports if report.graded)
     console.print(f"\nAll exercises: {score} of {of}", markup=False, highlight=False)

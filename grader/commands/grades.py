@@ -33,9 +33,10 @@ def sync(results: Path, db: str, *, unofficial: bool, dry_run: bool) -> None:
     What a person entered there stays. To do it again changes nothing.
     """
     from grader.notebooks import gradebook as book
-    from grader.report.folder import read_results
+    from grader.report.folder import read_results, students_in
 
-    synced = book.sync(read_results(results), db, unofficial=unofficial, dry_run=dry_run)
+    found = read_results(results)
+    synced = book.sync(found, db, students=students_in(results), unofficial=unofficial, dry_run=dry_run)
     for line in synced.lines(db, dry_run=dry_run):
         click.echo(line)
 

@@ -3,20 +3,19 @@ below the host; when the host ends, the slot does, and takes away what both have
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from grader.box.scratch import held_folder
 from grader.course.model import Course, Exercise
 from grader.doctor.machine import machine
 from grader.doctor.programs import search_path
 from grader.errors import SubmissionError
-from grader.grading.one import grade_quietly
+from grader.grading.one import grade_quietly, refused
 from grader.grading.order import Order
 from grader.grading.slot import Tools
-from grader.report.model import Graded, Ungraded
+from grader.report.model import Refused, Report
 
 
-def grade_own_work(course: Course, exercise: Exercise) -> Graded | Ungraded:
+def grade_own_work(course: Course, exercise: Exercise) -> Report:
     """Grade what stands in the course, by whoever works on it.
 
     Raises:
@@ -26,8 +25,9 @@ def grade_own_work(course: Course, exercise: Exercise) -> Graded | Ungraded:
     return grade_quietly(Order.of(course, exercise, exercise.handout_dir, machine(path=path)), Tools.found(path))
 
 
-def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str]) -> Graded | Ungraded:
-    """Grade what somebody handed in, as texts by the names of their files.
+def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str], *, called: str) -> Report:
+    """Grade what somebody handed in, as texts by the names of their files. `called` is what a report calls the whole:
+    the folder that the texts are in tells a student nothing, and is gone by then.
 
     Raises:
         KitError: there is no report.
@@ -36,8 +36,11 @@ def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str]) ->
     with held_folder() as folder:
         for name, text in files.items():
             (folder / name).write_bytes(text.encode())
-        try:
-            return grade_quietly(Order.of(course, exercise, folder, machine(path=path)), Tools.found(path))
-        except SubmissionError as error:  # the folder tells a student nothing, and is gone by now
-            place = replace(error.place, path=error.place.file or "What was handed in")
-            raise SubmissionError(place, error.said, error.cure) from error
+        order = Order.of(course, exercise, folder, machine(path=path), called=called)
+        return grade_quietly(order, Tools.found(path))
+
+
+def refuse(course: Course, exercise: Exercise, error: SubmissionError, *, called: str) -> Refused:
+    """The report of what a host itself found to be none that can be graded."""
+    order = Order.of(course, exercise, exercise.handout_dir, machine(path=search_path()), own=False, called=called)
+    return refused(order, error)

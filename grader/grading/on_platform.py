@@ -2,8 +2,7 @@
 in, has them graded, and leaves an answer that the platform can read, however that ended. Knows what each platform makes
 of an answer without a score; knows nothing of how a report becomes one (`grader.report.formats`).
 
-Two endings have no report. A submission that is refused is the student's to mend, and says how. Anything else that
-broke is not the student's, and must not be read as a zero:
+A submission that is refused has a report like any other. Whatever else breaks has none, and must not be read as a zero:
 
 * Gradescope calls a run without any score a failed autograder, and tells the instructor (docs/specs.md and
   docs/submission_metadata.md of gradescope/autograder_samples, `autograder_error`).
@@ -32,17 +31,18 @@ from grader.doctor.machine import machine
 from grader.doctor.programs import search_path
 from grader.errors import CourseError, GraderError, KitError, Place, SubmissionError
 from grader.grading.names import listed, printable
-from grader.grading.one import Start, grade
+from grader.grading.one import Start, grade, refused
 from grader.grading.order import Order
 from grader.grading.slot import Slots, Tools
 from grader.report import terminal
 from grader.report.formats import render
-from grader.report.model import Check, Graded, Ungraded, scored
+from grader.report.model import Check, Report, scored
 from grader.report.output import STDOUT, Target
 from grader.safe_text import safe_text
 
 PLATFORMS = ("gradescope", "prairielearn", "autolab")
 
+_CALLED = "What was handed in"  # a platform's own folders and file names tell a student nothing
 _DEEPEST = 4  # folders below the top: a repository in a folder has exercises/ex03_epoll/ in the third
 _MOST_ENTRIES = 5_000  # a virtual environment, handed in by mistake, has more, and nothing that is wanted
 
@@ -72,8 +72,6 @@ def run(job: Job) -> None:
         job.output.write(_no_verdict(job, "The grading was ended from outside, or the machine went down."))
     try:
         answer = _answer(job)
-    except SubmissionError as error:
-        answer = _refused(job, str(error))
     except (KitError, OSError) as error:
         answer = _no_verdict(job, str(error))
     job.output.write(answer)
@@ -88,12 +86,20 @@ def _answer(job: Job) -> str:
     return render(job.platform, _graded(job, course, exercise))
 
 
-def _graded(job: Job, course: Course, exercise: Exercise) -> Graded | Ungraded:
+def _graded(job: Job, course: Course, exercise: Exercise) -> Report:
     """A report; what a person may read of it on the way goes to standard output, where that is not the answer's."""
     path = search_path()
-    source = find(job.handed_in, exercise)
+    source, ambiguous = job.handed_in, None
+    try:
+        source = find(job.handed_in, exercise)
+    except SubmissionError as error:
+        ambiguous = error
     hidden = True if job.hidden else None
-    order = Order.of(course, exercise, source, machine(path=path), own=False, trust=job.trust, hidden=hidden)
+    order = Order.of(
+        course, exercise, source, machine(path=path), own=False, trust=job.trust, hidden=hidden, called=_CALLED
+    )
+    if ambiguous is not None:
+        return refused(order, ambiguous)
     with Slots(Tools.found(path)) as slots, Path(os.devnull).open("w") as nowhere:
         screen = terminal.make_console(nowhere if job.output.is_stdout else sys.stdout, colour=False, width=None)
 
@@ -161,34 +167,23 @@ def _folders(top: Path) -> Iterator[tuple[Path, frozenset[str]]]:
 # --- answers without a report -------------------------------------------------------------------------------------
 
 
-def _refused(job: Job, why: str) -> str:
-    return _said(job, f"Not graded: {safe_text(why, max_line=1_000)}\nMend that, then hand in again.", score=0)
-
-
 def _no_verdict(job: Job, why: str) -> str:
     said = (
         f"There is no verdict, and this is no zero: {safe_text(why, max_line=1_000)}\n"
         "It is not the submission's fault. Tell your instructor, who mends it and grades again."
     )
-    return _said(job, said, score=None)
-
-
-def _said(job: Job, said: str, *, score: int | None) -> str:
-    """The platform's form. PrairieLearn has one for both: no attempt was made."""
     if job.platform == "autolab":
-        return f"{said}\n{_autolab_scores(job, score)}"
+        return f"{said}\n{_autolab_scores(job)}"
     answer: dict[str, object] = {"output": said, "output_format": "text"}
     if job.platform == "prairielearn":
         answer = {"gradable": False, "format_errors": [said], "message": said}
-    elif score is not None:
-        answer["score"] = score
     return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
 
 
-def _autolab_scores(job: Job, score: int | None) -> str:
+def _autolab_scores(job: Job) -> str:
     """The last line. Its one problem is the exercise, by the name of the folder that it was published in."""
     exercises = sorted(path.name for path in (job.course / "exercises").iterdir())
-    return json.dumps({"scores": dict.fromkeys(exercises, score)}) + "\n"
+    return json.dumps({"scores": dict.fromkeys(exercises)}) + "\n"
 
 
 @click.command()

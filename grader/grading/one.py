@@ -1,5 +1,8 @@
 """The story of one grading, seen from outside the judge: a clean folder, a slot, its judge's events, a report.
 
+What was handed in and cannot be graded has a report too, `Refused`: whoever reads a class's reports misses nobody, and
+the report of an earlier submission does not stay in its place.
+
 It fails closed. A report is `Graded` only when every check that was asked for has reported, each once, and the judge
 said that it was finished; anything else is `Ungraded`, with the checks that ended shown for information.
 """
@@ -7,7 +10,8 @@ said that it was finished; anything else is `Ungraded`, with the checks that end
 import contextlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +19,12 @@ from pydantic import ValidationError
 
 from grader.box.levels import LEVELS, Bare
 from grader.box.staging import staging_folder
-from grader.errors import GraderError
-from grader.grading.handed_in import collect
+from grader.errors import GraderError, SubmissionError
+from grader.grading.handed_in import Submission, collect
 from grader.grading.order import Order
 from grader.grading.slot import IsolationRefused, Slot, Slots, Tools
 from grader.judge.protocol import Broken, CheckEnded, Ended, Event, Finished, Job
-from grader.report.model import Check, Graded, Isolation, Ungraded, scored
+from grader.report.model import Check, Graded, Isolation, Refusal, Refused, Report, Ungraded, moment, scored
 from grader.safe_text import safe_text
 from grader.versions import kit_version
 
@@ -37,16 +41,15 @@ class Start:
     untraceable: str | None
 
 
-def grade(order: Order, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> Graded | Ungraded:
+def grade(order: Order, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> Report:
     """Grade one submission.
 
     Args:
-        on_ready: called once, when the level of isolation is proven.
+        on_ready: called once, when the level of isolation is proven; not at all when the submission is refused.
         on_check: called for each check as it ends.
-
-    Raises:
-        SubmissionError: what was handed in cannot be graded.
     """
+    read_at = moment(datetime.now(UTC))
+    handed_in: Submission | None = None
     seen: list[Check] = []
     starts: list[Start] = []
 
@@ -59,41 +62,58 @@ def grade(order: Order, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> G
         on_check(check)
 
     with staging_folder() as staging:
-        ignored = _stage(order, staging)
         try:
+            handed_in = _stage(order, staging)
             _run(order, staging, slots, ready, note)
+        except SubmissionError as error:
+            return refused(order, error)
         except GraderError as error:
-            return Ungraded(reason=str(error), checks=tuple(seen), **_common(order, starts, ignored))
-    return _graded(order, starts, seen, ignored)
+            common = _common(order, starts, handed_in, read_at)
+            return Ungraded(reason=str(error), checks=tuple(seen), **common)
+    return _graded(order, seen, _common(order, starts, handed_in, read_at))
 
 
-def grade_quietly(order: Order, tools: Tools) -> Graded | Ungraded:
-    """Grade one submission in a slot of its own, and tell nothing on the way.
-
-    Raises:
-        SubmissionError: what was handed in cannot be graded.
-    """
+def grade_quietly(order: Order, tools: Tools) -> Report:
+    """Grade one submission in a slot of its own, and tell nothing on the way."""
     with Slots(tools) as slots:
         return grade(order, slots, lambda _start: None, lambda _check: None)
 
 
-def _stage(order: Order, staging: Path) -> tuple[str, ...]:
+def refused(order: Order, error: SubmissionError) -> Refused:
+    """The report of a submission that cannot be graded."""
+    place = error.place
+    refusal = Refusal(
+        what=order.called,
+        file=place.file,
+        line=place.line,
+        column=place.column,
+        why=f"{place.named(place.file or order.called)}{error.said}.",
+        cure=error.cure,
+    )
+    common = _common(order, (), None, moment(datetime.now(UTC)))
+    return Refused(refusal=refusal, **common | {"submission_digest": error.digest})
+
+
+def _stage(order: Order, staging: Path) -> Submission:
     """Copy what was handed in, and the given modules, into the staging folder. Another user reads them, whatever this
-    one keeps from others.
+    one keeps from others. What the course itself has put beside a student's files is not told as ignored.
+
+    Raises:
+        SubmissionError: what was handed in cannot be graded.
     """
     exercise = order.exercise
     handed_in, given = staging / "submission", staging / "given"
-    ignored = collect(order.source, exercise.submit, handed_in, file_kb=exercise.limits.file_kb).ignored
+    collected = collect(order.source, exercise.submit, handed_in, file_kb=exercise.limits.file_kb)
     for name in exercise.given:
         shutil.copyfile(exercise.handout_dir / name, given / name)
     for folder in (handed_in, given):
         for file in folder.iterdir():
             file.chmod(0o644)
     published = {"README.md", "exercise.yaml", *exercise.given} if order.source == exercise.handout_dir else set()
-    return tuple(safe_text(name) for name in ignored if name not in published)
+    return replace(collected, ignored=tuple(safe_text(name) for name in collected.ignored if name not in published))
 
 
-def _common(order: Order, starts: Sequence[Start], ignored: tuple[str, ...]) -> dict[str, Any]:
+def _common(order: Order, starts: Sequence[Start], handed_in: Submission | None, read_at: str) -> dict[str, Any]:
     exercise = order.exercise
     start = starts[-1] if starts else None
     return {
@@ -107,20 +127,22 @@ def _common(order: Order, starts: Sequence[Start], ignored: tuple[str, ...]) -> 
         "kit_version": kit_version(),
         "checks_digest": exercise.digest,
         "machine": order.machine,
-        "ignored_files": ignored,
+        "graded_at": read_at,
+        "submission_digest": None if handed_in is None else handed_in.digest,
+        "ignored_files": () if handed_in is None else handed_in.ignored,
     }
 
 
-def _graded(order: Order, starts: Sequence[Start], seen: Sequence[Check], ignored: tuple[str, ...]) -> Graded:
+def _graded(order: Order, seen: Sequence[Check], common: dict[str, Any]) -> Graded:
     checks = tuple(scored(check) for check in seen)
     return Graded(
         score=sum(check.score or 0 for check in checks),
         max_score=sum(check.points for check in checks),
         measurable_score=sum(check.points for check in checks if check.outcome.counts),
         partial=bool(order.checks),
-        official=starts[-1].isolation is Isolation.BOXED and not order.checks,
+        official=common["isolation"] is Isolation.BOXED and not order.checks,
         checks=checks,
-        **_common(order, starts, ignored),
+        **common,
     )
 
 

@@ -2,6 +2,7 @@
 platform alike. Knows what may be asked for together; knows no process and no words on a command line.
 """
 
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from grader.course.model import Course, Exercise
 from grader.errors import UsageError
+from grader.grading.names import shown_name
 from grader.report.model import Machine
 
 
@@ -18,6 +20,7 @@ class Order:
 
     Attributes:
         source: a folder, a file or a zip; absolute.
+        called: what a report calls it.
         own: a person's own work, or the course's: it may run bare where nothing better is to be had.
         trust: run bare.
         hidden: with the hidden sizes.
@@ -28,6 +31,7 @@ class Order:
     course: Course
     exercise: Exercise
     source: Path
+    called: str
     seed: int
     machine: Machine
     own: bool
@@ -52,6 +56,7 @@ class Order:
         seed: int | None = None,
         language: str = "en",
         keep: Path | None = None,
+        called: str = "",
     ) -> "Order":
         """An order that can be carried out.
 
@@ -59,6 +64,7 @@ class Order:
             own: whether the submission is one's own work; by default, whether it stands in the course.
             hidden: by default, where the instructor has hidden sizes, for other people's work.
             seed: by default, a fresh one.
+            called: by default, its name without the folders that it is in.
 
         Raises:
             UsageError: a check, a language or hidden sizes that there are not, or a folder that cannot be written to.
@@ -82,6 +88,7 @@ class Order:
             course=course,
             exercise=exercise,
             source=source,
+            called=called or shown_name(source.name) or "/",
             seed=random.SystemRandom().getrandbits(32) if seed is None else seed,
             machine=machine,
             own=own,
@@ -101,5 +108,5 @@ class Order:
 
 def _is_the_courses(source: Path, root: Path) -> bool:
     """What stands in the course: one's own work, the reference, and what is wrong or right on purpose."""
-    real = source.resolve()
+    real = Path(os.path.realpath(source))  # not `resolve`, which raises where links go round in a circle
     return any(real.is_relative_to(root / folder) for folder in ("exercises", "solutions", "tests"))

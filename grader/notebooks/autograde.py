@@ -7,8 +7,8 @@ a report with a score; where there is none, the cell waits for a person. nbgrade
 a zero, and no output as all points (`determine_grade` in its `utils.py`): here neither is a score.
 """
 
+import csv
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,32 @@ from traitlets import Unicode
 from grader.course.load import load_course
 from grader.course.model import Course
 from grader.errors import CourseError, KitError, Place, SubmissionError
-from grader.grading.hosted import grade_texts
-from grader.notebooks.cells import COURSE, MAGIC, check_of, first_line
+from grader.grading.hosted import grade_texts, refuse
+from grader.notebooks.cells import COURSE, MAGIC, NO_VERDICT, REFUSED, check_of, first_line
 from grader.notebooks.extension import NoVerdict, verdict, words
-from grader.report.model import Graded, Outcome, Ungraded
+from grader.report.model import Graded, Outcome, Refused, Report
 
 _Processed = tuple[NotebookNode, ResourcesDict]
 _MISTAKE = "tracegrade_mistake"  # in the metadata of a solution cell, which are the release's and not the student's
-_NOTEBOOK = Place("The notebook")
-_HELD = (
-    "No verdict: this notebook could not be graded, or not all of it. That is no zero. "
-    "The reason stands below the cells that have no points yet."
+_CALLED = "The notebook"
+_NOTEBOOK = Place(_CALLED)
+_REFUSED = "Refused"  # the name of the error that stands in the outputs of a notebook that is refused
+_REASON = "That is no zero. The reason stands below the cells that have no points yet."
+_HELD = f"{NO_VERDICT}: this notebook could not be graded, or not all of it. {_REASON}"
+_HELD_REFUSED = f"{REFUSED} this notebook cannot be graded as it was handed in. {_REASON}"
+_COLUMNS = (  # nbgrader's (nbgrader/plugins/export.py), and why there is no score
+    "assignment",
+    "duedate",
+    "timestamp",
+    "student_id",
+    "last_name",
+    "first_name",
+    "email",
+    "raw_score",
+    "late_submission_penalty",
+    "score",
+    "max_score",
+    "no_score",
 )
 
 
@@ -107,22 +122,24 @@ class GradeInBox(NbGraderPreprocessor):
         names = resources["nbgrader"]
         try:
             report = self._report(nb, names["assignment"])
-            refusal = "" if isinstance(report, Graded) else report.reason
+            why = "" if isinstance(report, Graded) else report.reason
         except KitError as error:
-            report, refusal = None, str(error)
-        if refusal:
-            self.log.error("No verdict on %s of %s: %s", names["notebook"], names["student"], NoVerdict(refusal))
+            report, why = None, str(error)
+        refused = isinstance(report, Refused)
+        if why:
+            ended = "Refused" if refused else "No verdict on"
+            self.log.error("%s %s of %s: %s", ended, names["notebook"], names["student"], NoVerdict(why))
         for cell in filter(_is_check, nb.cells):
             try:
-                if report is None:
-                    raise NoVerdict(refusal)
+                if report is None or refused:
+                    raise NoVerdict(why)
                 cell.outputs = _told(report, cell)
             except NoVerdict as error:
-                said = str(error)
-                cell.outputs = [_output("error", ename="NoVerdict", evalue=said, traceback=[f"No verdict. {said}"])]
+                name, word = (_REFUSED, "Refused") if refused else ("NoVerdict", "No verdict")
+                cell.outputs = [_output("error", ename=name, evalue=str(error), traceback=[f"{word}. {error}"])]
         return nb, resources
 
-    def _report(self, nb: NotebookNode, assignment: str) -> Graded | Ungraded:
+    def _report(self, nb: NotebookNode, assignment: str) -> Report:
         course = self._published(assignment)
         (published,) = course.exercises
         exercise = published
@@ -135,11 +152,14 @@ class GradeInBox(NbGraderPreprocessor):
                     f"{folder} is not the course that was published: {published.slug} has other checks there. "
                     "Take GradeInBox.course out of nbgrader_config.py, or publish again."
                 )
-        handed_in = _handed_in(nb)
+        try:
+            handed_in = _handed_in(nb)
+        except SubmissionError as error:
+            return refuse(course, exercise, error, called=_CALLED)
         if set(handed_in) != set(published.submit):
             wanted = ", ".join(f"`{first_line(name)}`" for name in published.submit)
             raise CourseError(f"The released notebook has not the cells that {published.slug} wants: {wanted}.")
-        return grade_texts(course, exercise, handed_in)
+        return grade_texts(course, exercise, handed_in, called=_CALLED)
 
     def _published(self, assignment: str) -> Course:
         """The course of one exercise in the instructor's own copy; what lies beside a submission is a student's."""
@@ -171,7 +191,7 @@ def _is_check(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and is_grade(cell) and not is_solution(cell)
 
 
-def _told(report: Graded | Ungraded, cell: NotebookNode) -> list[NotebookNode]:
+def _told(report: Report, cell: NotebookNode) -> list[NotebookNode]:
     name = check_of(cell.metadata.nbgrader.grade_id)
     if name is None:
         raise NoVerdict("This cell is none of the exercise's checks, and no cell is executed: grade it by hand.")
@@ -197,10 +217,12 @@ def _held(cell: NotebookNode) -> bool:
 class SaveVerdicts(SaveAutoGrades):
     """nbgrader's own, but a cell without a verdict gets no score, not even for a moment: it waits for a person."""
 
-    _holds = False
+    _comment: str | None = None  # to the student, where a cell is held
 
     def preprocess(self, nb: NotebookNode, resources: ResourcesDict) -> _Processed:
-        self._holds = any(_held(cell) for cell in filter(_is_check, nb.cells))
+        held = [cell for cell in filter(_is_check, nb.cells) if _held(cell)]
+        refused = any(output.get("ename") == _REFUSED for cell in held for output in cell.outputs)
+        self._comment = (_HELD_REFUSED if refused else _HELD) if held else None
         nb, resources = super().preprocess(nb, resources)
         return nb, resources
 
@@ -211,8 +233,8 @@ class SaveVerdicts(SaveAutoGrades):
             self.gradebook.db.commit()
             return cell, resources
         cell, resources = super().preprocess_cell(cell, resources, cell_index)
-        if self._holds and is_solution(cell):
-            self.gradebook.find_comment(*self._place(cell)).auto_comment = _HELD
+        if self._comment is not None and is_solution(cell):
+            self.gradebook.find_comment(*self._place(cell)).auto_comment = self._comment
             self.gradebook.db.commit()
         return cell, resources
 
@@ -221,28 +243,59 @@ class SaveVerdicts(SaveAutoGrades):
 
 
 class ExportVerdicts(CsvExportPlugin):
-    """nbgrader's own table, but a score that still waits for a person is left empty: there it would read as a zero."""
+    """nbgrader's own table, but a score that still waits for a person is left empty, as is that of a student who has
+    handed in nothing: there both would read as a zero. The last column, which nbgrader has not, says why.
+    """
 
-    to: str  # nbgrader's setting
+    to: str  # nbgrader's settings
+    student: list[str]
+    assignment: list[str]
 
     def export(self, gradebook: Gradebook) -> None:
         file = Path(self.to or "grades.csv")
-        with tempfile.TemporaryDirectory() as folder:  # a table with zeros in it is nowhere, not even for a moment
-            self.to = str(Path(folder, file.name))
-            super().export(gradebook)
-            head, *rows = Path(self.to).read_text().splitlines()
+        wanted = {str(name) for name in self.assignment}, {str(name) for name in self.student}
+        rows = [
+            self._row(gradebook, assignment, student)
+            for assignment in gradebook.assignments
+            for student in gradebook.students
+            if assignment.name in (wanted[0] or {assignment.name}) and student.id in (wanted[1] or {student.id})
+        ]
+        with file.open("w", encoding="utf-8", newline="") as stream:
+            table = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
         self.log.info("The grades are in %s", file)
-        file.write_text("".join(f"{row}\n" for row in (head, *(self._told(gradebook, head, row) for row in rows))))
 
-    def _told(self, gradebook: Gradebook, head: str, row: str) -> str:
-        columns, cells = head.split(","), row.split(",")
-        student = columns.index("student_id")
+    def _row(self, gradebook: Gradebook, assignment: Any, student: Any) -> dict[str, Any]:
+        """One student's cells. What is None is an empty one."""
+        row = {
+            "assignment": assignment.name,
+            "duedate": assignment.duedate,
+            "student_id": student.id,
+            "last_name": student.last_name,
+            "first_name": student.first_name,
+            "email": student.email,
+            "late_submission_penalty": 0.0,
+            "max_score": assignment.max_score,
+        }
         try:
-            submission = gradebook.find_submission(cells[0], cells[student])
+            submission = gradebook.find_submission(assignment.name, student.id)
         except MissingEntry:
-            return row
-        if submission.needs_manual_grade:
-            self.log.warning("%s has no whole score of %s yet: it is left empty", cells[student], cells[0])
-            for name in ("raw_score", "score"):  # counted from the end: nbgrader quotes no name that has a comma
-                cells[columns.index(name) - len(columns)] = ""
-        return ",".join(cells)
+            why = "nothing handed in"
+        else:
+            row |= {"timestamp": submission.timestamp, "late_submission_penalty": submission.late_submission_penalty}
+            if not submission.needs_manual_grade:
+                score = submission.score
+                return row | {"raw_score": score, "score": max(0.0, score - submission.late_submission_penalty)}
+            why = _why_waiting(submission)
+        self.log.warning("%s has no score of %s yet (%s): it is left empty", student.id, assignment.name, why)
+        return row | {"no_score": why}
+
+
+def _why_waiting(submission: Any) -> str:
+    """What the comments begin with that autograding, or a sync of reports, has written."""
+    comments = [comment.auto_comment or "" for notebook in submission.notebooks for comment in notebook.comments]
+    for word, why in ((REFUSED, "refused"), (NO_VERDICT, "no verdict")):
+        if any(comment.lstrip().startswith(word) for comment in comments):
+            return why
+    return "not all of it is graded"

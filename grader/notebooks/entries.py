@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Final
 
 from grader.errors import UsageError
-from grader.notebooks.cells import assignment, check_cell, check_of
+from grader.notebooks.cells import NO_VERDICT, REFUSED, assignment, check_cell, check_of
 from grader.report.folder import Result
-from grader.report.model import Check, Graded, Outcome, Ungraded
+from grader.report.model import Check, Graded, Outcome, Refused, Ungraded
 from grader.safe_text import safe_text
 
 _NAME_CHARS: Final = 128  # of every name in nbgrader's tables; PostgreSQL refuses more
@@ -21,11 +22,22 @@ _FILES_NAMED: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one report says: a score by cell, None where there is no verdict, and what the student reads."""
+    """What one report says.
+
+    Attributes:
+        scores: by cell; None where there is no verdict.
+        comment: what the student reads.
+        refused: what is refused, and the cure; None when it was not refused.
+        graded_at: as the report's; None when it does not say.
+        file: the report's.
+    """
 
     student: str
     scores: Mapping[str, int | None]
     comment: str | None
+    refused: str | None
+    graded_at: str | None
+    file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +125,43 @@ def listed(lines: Sequence[str]) -> str:
 
 
 def _entry(result: Result, points: Mapping[str, int]) -> Entry:
-    match result.report:
+    report = result.report
+    scores: Mapping[str, int | None] = {}
+    said = list[str]()
+    match report:
+        case Refused(reason=reason):
+            said = [f"{REFUSED} this was not graded, and that is no zero.", reason]
         case Ungraded(reason=reason):
-            return Entry(result.student, {}, _comment(["There is no verdict, and this is no zero.", reason]))
+            said = [f"{NO_VERDICT}, and this is no zero.", reason]
         case Graded(checks=checks, language=language):
             said = [_said(check, language) for check in checks if check.outcome is not Outcome.PASSED]
             scores = {check_cell(check.name): check.score for check in checks}
             missing = (check_of(cell) for cell in sorted(points.keys() - scores.keys()) if points[cell])
             said += [f"{check}: not asked for in this grading, so there is no verdict" for check in missing]
-            return Entry(result.student, scores, _comment(said))
+    if report.graded_at is not None:
+        said.append(_stamp(report.graded_at, report.submission_digest))
+    return Entry(
+        student=result.student,
+        scores=scores,
+        comment=_comment(said),
+        refused=report.reason if isinstance(report, Refused) else None,
+        graded_at=report.graded_at,
+        file=result.file,
+    )
+
+
+def _stamp(graded_at: str, digest: str | None) -> str:
+    """The last line of a comment: which submission it is about."""
+    return f"Submission {'' if digest is None else f'{digest[:12]} '}read at {graded_at}"
+
+
+def stamped(comment: str | None) -> tuple[str, str | None]:
+    """A comment without its stamp, and when the submission was read that it is about; None when it does not say. Its
+    last line is ours, so no words of a student's program are taken for it.
+    """
+    before, _, last = (comment or "").rpartition("\n")
+    found = re.fullmatch(r" {4}Submission (?:[0-9a-f]{12} )?read at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)", last)
+    return (before.rstrip(), found[1]) if found else (comment or "", None)
 
 
 def _said(check: Check, language: str) -> str:

@@ -19,7 +19,7 @@ from grader.errors import CourseError, GraderError, KitError, UsageError
 from grader.grading.hosted import grade_own_work
 from grader.notebooks.cells import COURSE, first_line
 from grader.report import terminal
-from grader.report.model import Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Graded, Outcome, Refused, Report, ScoredCheck
 from grader.safe_text import safe_text
 
 _LONGEST = 4_000  # characters of a line: a reason is a paragraph, which a browser wraps
@@ -53,12 +53,14 @@ def words(check: ScoredCheck, language: str) -> str:
     return stream.getvalue()
 
 
-def verdict(report: Graded | Ungraded, name: str) -> ScoredCheck:
+def verdict(report: Report, name: str) -> ScoredCheck:
     """That check of the report, with a score.
 
     Raises:
         NoVerdict: there is none, in the whole report or of this check.
     """
+    if isinstance(report, Refused):
+        raise NoVerdict(f"This is refused, and no zero: {report.reason}")
     if not isinstance(report, Graded):
         raise NoVerdict(f"Nobody got a zero: {report.reason}")
     check = next((one for one in report.checks if one.name == name), None)
@@ -84,7 +86,7 @@ class _Cells:
         self._shell, self._course = shell, course
         (self._exercise,) = course.exercises
         self._texts: dict[str, str] = {}  # of the solution's cells, by file
-        self._graded: tuple[Mapping[str, str], Graded | Ungraded] | None = None
+        self._graded: tuple[Mapping[str, str], Report] | None = None
 
     def solution(self, line: str, text: str) -> None:
         """The magic: the cell becomes the exercise's file, and the module of that name."""
@@ -111,7 +113,7 @@ class _Cells:
         print(words(check, report.language), end="")
         return float(check.score or 0)
 
-    def _report(self) -> Graded | Ungraded:
+    def _report(self) -> Report:
         for name in self._exercise.submit:
             if name not in self._texts:
                 raise NoVerdict(f"Run the cell that begins with `{first_line(name)}` first.")

@@ -11,16 +11,19 @@ same exercise would make. Comments hang on the solution cell, where nbgrader sho
 
 import importlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from grader.errors import UsageError
 from grader.notebooks.cells import SOLUTION, check_of
 from grader.notebooks.database import INSTALL, transaction, without_password
-from grader.notebooks.entries import Entries, Entry, entries_of, listed
+from grader.notebooks.entries import Entries, Entry, entries_of, listed, stamped
 from grader.report.folder import Result
+from grader.report.model import moment
+from grader.safe_text import safe_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _COURSE: Final = "default_course"  # what nbgrader's SaveCells and autograde open a gradebook with
 _EXPORTER: Final = "grader.notebooks.autograde.ExportVerdicts"  # leaves a score empty where there is no verdict
+_REASON_CHARS: Final = 400  # of why a submission is refused: a student's file has the name that the student gave it
 
 
 # --- what came of it ------------------------------------------------------------------------------------------------
@@ -44,14 +48,23 @@ class Change:
     overridden: tuple[str, ...]  # checks whose score changed under one that a person gave, which stays
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Synced:
-    """What a sync has written, or would have."""
+    """What a sync has written, or would have.
+
+    Attributes:
+        no_verdict: who waits for a person, as "ex03 ada".
+        refused: who waits for a person, as "ex03 ada: why, and the cure".
+        absent: who has neither a report nor a row, as "ex03 ada".
+        unknown: assignments that no report and no gradebook knows the checks of.
+    """
 
     changes: tuple[Change, ...]
     unchanged: int
-    no_verdict: tuple[str, ...]  # "ex03 ada"
-    unknown: tuple[str, ...]  # assignments that no report and no gradebook knows the checks of
+    no_verdict: tuple[str, ...]
+    refused: tuple[str, ...]
+    absent: tuple[str, ...]
+    unknown: tuple[str, ...]
 
     def lines(self, db: str, *, dry_run: bool) -> Iterator[str]:
         for change in self.changes:
@@ -62,8 +75,15 @@ class Synced:
             yield f"{name}: left out, as no report has a verdict: its checks are not known. Grade it again."
         verb = "would change" if dry_run else "changed"
         yield f"{len(self.changes)} {verb}, {self.unchanged} unchanged, in {without_password(db)}"
+        if self.absent:
+            yield f"No report: {', '.join(self.absent)}."
+            yield "  Nothing was handed in, or it was not graded. nbgrader export counts that as 0."
+        if self.refused:
+            yield "Refused, so each waits for a person:"
+            yield from (f"  {said}" for said in self.refused)
         if self.no_verdict:
             yield f"No verdict, or not on every check: {', '.join(self.no_verdict)}."
+        if self.refused or self.no_verdict:
             yield "  formgrader marks them, and counts what has no verdict as 0 until it is graded, or scored by hand."
             yield f"  nbgrader export does so too, but not with --exporter={_EXPORTER}."
 
@@ -78,7 +98,13 @@ def _shown(scores: Mapping[str, float | None], points: Mapping[str, float]) -> s
 
 
 def sync(
-    results: Sequence[Result], db: str, *, unofficial: bool = False, dry_run: bool = False, patience_s: float = 30.0
+    results: Sequence[Result],
+    db: str,
+    *,
+    students: Collection[str] = (),
+    unofficial: bool = False,
+    dry_run: bool = False,
+    patience_s: float = 30.0,
 ) -> Synced:
     """Write these reports into the gradebook; all of them, or nothing.
 
@@ -86,14 +112,17 @@ def sync(
     a verdict has no score, never a zero, and is marked for a person to look at.
 
     Args:
+        students: Who is known besides: whoever of them, of those with a report and of the gradebook's students has no
+            report is named.
         db: The gradebook's URL, as SQLAlchemy and nbgrader take it. A gradebook that is not there yet is made.
         unofficial: Take reports that are not official, or of some checks only.
         dry_run: Write nothing; say what would be written.
         patience_s: How long to wait for somebody else who is writing.
 
     Raises:
-        UsageError: reports that cannot stand side by side, in the folder or with what is in the gradebook; no such
-            database, no right to it, one of another kind or version; nbgrader is not installed.
+        UsageError: reports that cannot stand side by side, in the folder or with what is in the gradebook; one that is
+            older than what the gradebook knows; no such database, no right to it, one of another kind or version;
+            nbgrader is not installed.
         GraderError: somebody else is writing, or the database failed on the way. Nothing was written.
     """
     exercises = entries_of(results, unofficial=unofficial)
@@ -103,34 +132,66 @@ def sync(
         raise UsageError(f"nbgrader is not installed here (no module {error.name}): {INSTALL}.") from error
     with transaction(db, dry_run=dry_run, patience_s=patience_s) as connection:
         _require_current(connection, db)
-        return _written(connection, db, exercises)
+        return _written(connection, db, exercises, {*students, *(result.student for result in results)})
 
 
-def _written(connection: "Connection", db: str, exercises: Sequence[Entries]) -> Synced:
+def _written(connection: "Connection", db: str, exercises: Sequence[Entries], students: Collection[str]) -> Synced:
     from nbgrader.api import Course
     from sqlalchemy.orm import Session
 
     changes: list[Change] = []
     unchanged = 0
-    no_verdict, unknown = [], []
+    no_verdict, refused, absent, unknown, stale = list[str](), list[str](), list[str](), list[str](), list[str]()
     with Session(connection, autoflush=False) as session:
         if session.get(Course, _COURSE) is None:
             session.add(Course(id=_COURSE))
         for entries in exercises:
             page = _Page.open(session, db, entries)
+            for entry in entries.by_student.values():
+                if entry.refused is not None:
+                    refused.append(f"{entries.assignment} {entry.student}: {_one_line(entry.refused)}")
             if page is None:
                 unknown.append(entries.assignment)
+                no_verdict += [f"{entries.assignment} {one.student}" for one in _without_verdict(entries)]
+                absent += [f"{entries.assignment} {who}" for who in sorted(students - entries.by_student.keys())]
                 continue
+            absent += [
+                f"{entries.assignment} {who}" for who in sorted(page.without_row(students) - entries.by_student.keys())
+            ]
             for entry in entries.by_student.values():
+                if (why := page.why_stale(entry)) is not None:
+                    stale.append(f"{entry.file}: {why}")
                 change = page.write(entry)
                 if change is None:
                     unchanged += 1
                 else:
                     changes.append(change)
-                if any(entry.scores.get(name) is None for name, points in page.points.items() if points):
+                missing = any(entry.scores.get(name) is None for name, points in page.points.items() if points)
+                if missing and entry.refused is None:
                     no_verdict.append(f"{entries.assignment} {entry.student}")
             session.flush()
-    return Synced(tuple(changes), unchanged, tuple(no_verdict), tuple(unknown))
+        if stale:
+            raise UsageError(
+                "These reports are older than what the gradebook knows, so nothing was written:\n"
+                f"{listed(stale)}\n"
+                "Grade these submissions again, or take the files away."
+            )
+    return Synced(
+        changes=tuple(changes),
+        unchanged=unchanged,
+        no_verdict=tuple(no_verdict),
+        refused=tuple(refused),
+        absent=tuple(absent),
+        unknown=tuple(unknown),
+    )
+
+
+def _without_verdict(entries: Entries) -> Sequence[Entry]:
+    return [entry for entry in entries.by_student.values() if entry.refused is None]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(safe_text(text, max_line=_REASON_CHARS).split())
 
 
 # --- nbgrader's tables ----------------------------------------------------------------------------------------------
@@ -194,6 +255,24 @@ class _Page:
         session.flush()  # from here on, all of these have ids
         return cls(session, assignment, notebook)
 
+    def without_row(self, students: Collection[str]) -> Set[str]:
+        """Of these students, and of those in the gradebook, whoever has handed in nothing that it knows of."""
+        return {*students, *self._students} - self._submissions.keys()
+
+    def why_stale(self, entry: Entry) -> str | None:
+        """Why the report is not about the newest submission that is known here; None when it may be."""
+        submission = self._submissions.get(entry.student)
+        if entry.graded_at is None or submission is None:
+            return None
+        if submission.timestamp is not None and entry.graded_at < (handed_in := moment(_aware(submission.timestamp))):
+            return f"graded at {entry.graded_at}, and the submission in the gradebook is of {handed_in}"
+        submitted = self._notebooks.get(submission.id)
+        comment = submitted and self._comments.get((submitted.id, self._solution.id))
+        _, recorded = stamped(comment.auto_comment if comment else None)
+        if recorded is not None and entry.graded_at < recorded:
+            return f"graded at {entry.graded_at}, and the gradebook has a grading of {recorded}"
+        return None
+
     def write(self, entry: Entry) -> Change | None:
         """Make the student's row say what the entry says; None when it said so already."""
         submission = self._submissions.get(entry.student)
@@ -214,11 +293,15 @@ class _Page:
             # nbgrader's own rule (SaveAutoGrades): whoever gave a score looks again when the automatic one is another.
             needs = grade.needs_manual_grade or grade.auto_score != score if by_hand else score is None
             changed |= _set(grade, auto_score=score, needs_manual_grade=needs)
-        changed |= _set(self._comments[submitted.id, self._solution.id], auto_comment=entry.comment)
+        comment = self._comments[submitted.id, self._solution.id]
+        changed |= stamped(comment.auto_comment)[0] != stamped(entry.comment)[0]
+        _set(comment, auto_comment=entry.comment)
         if not changed:
             return None
         old = "nothing" if new else _shown(before, self.points)
         now = _shown({name: entry.scores.get(name) for name in self._checks}, self.points)
+        if entry.refused is not None:
+            now = "refused"
         after = f"{now}, with another comment" if old == now else now
         return Change(self._assignment.name, entry.student, old, after, tuple(overridden))
 
@@ -255,6 +338,11 @@ class _Page:
 def _checks(notebook: Any) -> dict[str, Any]:
     """The cells that are graded by checks. An instructor may have added others, in Markdown, to grade by hand."""
     return {cell.name: cell for cell in notebook.grade_cells if cell.cell_type == "code"}
+
+
+def _aware(naive: datetime) -> datetime:
+    """nbgrader keeps UTC without saying so (`parse_utc` in its utils.py)."""
+    return naive if naive.tzinfo else naive.replace(tzinfo=UTC)
 
 
 def _set(row: Any, **values: object) -> bool:

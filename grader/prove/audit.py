@@ -27,7 +27,7 @@ from grader.prove.figures import Measured, check_of, disagreements, figures_of, 
 from grader.prove.playback import without_needs, write_playback
 from grader.prove.promises import DEAR, Promises, folders, points_lost, read_promises
 from grader.prove.translated import lacking, languages_of
-from grader.report.model import Graded, Isolation, Machine, Outcome, Ungraded
+from grader.report.model import Isolation, Machine, Outcome, Report
 
 _EARN_NOTHING = {"stub": "the stub earns", "playback": "what plays back the answers of another seed earns"}
 
@@ -82,7 +82,7 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     row: Row
-    report: Graded | Ungraded | None
+    report: Report | None
     off: tuple[str, ...]  # what is not as promised
 
     @property
@@ -264,11 +264,11 @@ def _order(plan: Plan, row: Row, exercise: Exercise, source: Path, **more: Unpac
     return Order.of(plan.course, exercise, source, plan.machine, hidden=row.hidden, checks=row.only, **more)
 
 
-def _report(order: Order, slots: Slots) -> Graded | Ungraded:
+def _report(order: Order, slots: Slots) -> Report:
     return grade(order, slots, lambda _start: None, lambda _check: None)
 
 
-def _played_back(plan: Plan, row: Row, exercise: Exercise, slots: Slots) -> Graded | Ungraded:
+def _played_back(plan: Plan, row: Row, exercise: Exercise, slots: Slots) -> Report:
     """The reference's answers to one seed, handed in at another. As a stranger's work it gets the hidden sizes."""
     with held_folder() as scratch:
         kept, file = scratch / "kept", scratch / exercise.submit[0]
@@ -280,7 +280,7 @@ def _played_back(plan: Plan, row: Row, exercise: Exercise, slots: Slots) -> Grad
         return _report(_order(plan, row, without_needs(exercise), file, seed=2, trust=bare), slots)
 
 
-def _off(row: Row, report: Graded | Ungraded) -> Iterator[str]:
+def _off(row: Row, report: Report) -> Iterator[str]:
     if not report.graded:
         yield f"no verdict: {report.reason}"
         return

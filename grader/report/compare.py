@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from grader.course.model import Exercise
-from grader.report.model import Graded, Isolation, Machine, Outcome, Ungraded
+from grader.report.model import Graded, Isolation, Machine, Outcome, Refused, Report, Ungraded
 from grader.safe_text import safe_text
 
 SCHEMA: Final = "tracegrade/parity/1"
@@ -116,7 +116,7 @@ class Comparison:
         yield "The files that were graded belong into exercises/; or name them with --submission FOLDER."
 
 
-def compare(here: Block, there: Graded | Ungraded) -> Comparison:
+def compare(here: Block, there: Report) -> Comparison:
     """What a report says of its grading, against this installation, whose block holds that exercise alone."""
     checks = here.exercises[0]
     return Comparison(
@@ -152,7 +152,9 @@ def _checks(here: str, there: str) -> Row:
     return Row("checks", here[:_DIGITS], _shown(there[:_DIGITS]), means, forbids=not same)
 
 
-def _verdict(there: Graded | Ungraded) -> Row:
+def _verdict(there: Report) -> Row:
+    if isinstance(there, Refused):
+        return Row("verdict", "", "none: refused", "the submission could not be graded: mend it first", forbids=True)
     if isinstance(there, Ungraded):
         return Row("verdict", "", "none", "there is nothing to compare with: grade again", forbids=True)
     unmeasured = [check.name for check in there.checks if check.outcome is Outcome.UNMEASURED]
@@ -174,7 +176,7 @@ def _sizes(here: Sequence[str], there: str) -> Row:
     return Row("sizes", " and ".join(here), there, means, forbids=there not in here)
 
 
-def _isolation(here: Isolation, there: Graded | Ungraded) -> Row:
+def _isolation(here: Isolation, there: Report) -> Row:
     means = []
     if isinstance(there, Graded) and not there.official:
         means.append("not official: no grade to record")
@@ -183,7 +185,7 @@ def _isolation(here: Isolation, there: Graded | Ungraded) -> Row:
     return Row("isolation", here, there.isolation or "not proven", "; ".join(means))
 
 
-def _machine(here: Machine, there: Graded | Ungraded) -> Iterator[Row]:
+def _machine(here: Machine, there: Report) -> Iterator[Row]:
     then = there.machine
     new_kernel = here.kernel != then.kernel
     yield Row(
@@ -203,7 +205,7 @@ def _machine(here: Machine, there: Graded | Ungraded) -> Iterator[Row]:
     yield Row("nofile", str(here.nofile), str(then.nofile), crowds)
 
 
-def _repeat(there: Graded | Ungraded) -> str:
+def _repeat(there: Report) -> str:
     words = ["grade", there.exercise, "--seed", str(there.seed)]
     if there.sizes == "hidden":
         words.append("--hidden")

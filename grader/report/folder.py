@@ -2,12 +2,12 @@
 where they lie and whose they are; knows nothing of what is done with them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from grader.errors import UsageError
-from grader.report.model import Graded, OtherVersion, Ungraded, from_json
+from grader.report.model import OtherVersion, Report, from_json
 from grader.safe_text import safe_text
 
 
@@ -16,7 +16,7 @@ class Result:
     """One student's report on one exercise."""
 
     student: str  # the folder's name
-    report: Graded | Ungraded
+    report: Report
     file: Path
 
 
@@ -46,7 +46,21 @@ def read_results(folder: Path) -> Sequence[Result]:
     return [seen[key] for key in sorted(seen)]
 
 
-def read_report(file: Path) -> Graded | Ungraded:
+def students_in(folder: Path) -> Sequence[str]:
+    """Everybody who has a folder there, with a report or without one. Names that begin with a dot are not looked at."""
+    return sorted(one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+
+
+def absent_from(results: Sequence[Result], students: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """By exercise: who of these students, and of those with a report, has none on it."""
+    everybody = {*students, *(result.student for result in results)}
+    present: dict[str, set[str]] = {}
+    for result in results:
+        present.setdefault(result.report.exercise, set()).add(result.student)
+    return {slug: missing for slug, who in sorted(present.items()) if (missing := sorted(everybody - who))}
+
+
+def read_report(file: Path) -> Report:
     """The report in one file.
 
     Raises:

@@ -1,16 +1,17 @@
-"""What one grading found. A report with a score (`Graded`) is another type than one without (`Ungraded`), so a kit
-that broke cannot be read as a zero. Knows nothing of how a verdict is reached; writers and gradebooks import this
-alone.
+"""What one grading found: a verdict (`Graded`); none, for the machine or the kit broke (`Ungraded`); none, for what was
+handed in cannot be graded (`Refused`). Only the first type has a score, so neither of the others can be read as a zero.
+Knows nothing of how a verdict is reached; writers and gradebooks import this alone.
 
 The JSON form is versioned by its `schema` key and described by `grader/report/schemas/report-2.json` (`json_schema()`).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from grader.failures import Evidence, Kind
 from grader.words.languages import ENGLISH, language
@@ -194,12 +195,27 @@ class Machine(_Value):
     nofile: int = Field(description="Hard limit of open descriptors.")
 
 
+# One form, so that moments sort as texts.
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="ISO 8601, UTC.")]
+
+
+def moment(when: datetime) -> Moment:
+    """That time, which is aware of its zone, as a report has it.
+
+    Raises:
+        ValueError: it has no time zone.
+    """
+    if when.tzinfo is None:
+        raise ValueError(f"{when} has no time zone: a report is dated in UTC")
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class _Report(_Value):
     schema_: Literal["tracegrade/report/2"] = Field(default=SCHEMA, alias="schema")
     exercise: str
     title: str
     language: str = Field(default=ENGLISH, description="Of all sentences in it; English where one is not translated.")
-    isolation: Isolation | None = Field(description="None when it broke before the level was proven.")
+    isolation: Isolation | None = Field(description="None when it ended before the level was proven.")
     missing_protections: tuple[str, ...] = Field(default=(), description="What the level could not prove, in words.")
     official: bool = Field(default=False, description="Boxed, whole, and by the course's own checks.")
     sizes: Literal["public", "hidden"] = "public"
@@ -207,6 +223,10 @@ class _Report(_Value):
     kit_version: str
     checks_digest: str
     machine: Machine
+    graded_at: Moment | None = Field(default=None, description="When it was read what was handed in. ISO 8601, UTC.")
+    submission_digest: str | None = Field(
+        default=None, description="SHA-256 of the files that were graded; null where they could not all be read."
+    )
     ignored_files: tuple[str, ...] = Field(default=(), description="Handed in, but not part of the exercise.")
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -258,16 +278,67 @@ class Ungraded(_Report):
     checks: tuple[Check, ...] = Field(default=(), description="Checks that had ended, for information.")
 
 
-Report = Annotated[Graded | Ungraded, Field(discriminator="graded")]
-_REPORT: TypeAdapter[Graded | Ungraded] = TypeAdapter(Report)
+class Refusal(_Value):
+    """What is refused of what was handed in, where, why, and the cure. Names in it are safe to print."""
+
+    what: str = Field(description="The name of what was handed in: of a folder, a file or an archive.")
+    file: str | None = Field(default=None, description="The file in it that is refused; null when all of it is.")
+    line: int | None = Field(default=None, ge=1)
+    column: int | None = Field(default=None, ge=1, description="In characters.")
+    why: str = Field(description="One sentence, which begins with the place.")
+    cure: str = Field(description="What to do, for whoever handed it in.")
 
 
-def to_json(report: Graded | Ungraded) -> str:
+class Refused(_Report):
+    """No verdict: what was handed in cannot be graded, and whoever handed it in can mend that. It has no score."""
+
+    graded: Literal[False] = False
+    refusal: Refusal
+    checks: tuple[()] = Field(default=(), description="None was run.")
+
+    @property
+    def reason(self) -> str:
+        """Why, and the cure."""
+        return f"{self.refusal.why} {self.refusal.cure}"
+
+
+Report = Graded | Ungraded | Refused
+
+
+def _type_of(report: object) -> str | None:
+    """Which of the three types a value claims to be: `graded`, and where that is false, whether there is a refusal."""
+    value = report if isinstance(report, dict) else getattr(report, "__dict__", {})
+    match value.get("graded"):
+        case True:
+            return "graded"
+        case False:
+            return "refused" if "refusal" in value else "ungraded"
+    return None
+
+
+_REPORT: TypeAdapter[Report] = TypeAdapter(
+    Annotated[
+        Annotated[Graded, Tag("graded")] | Annotated[Ungraded, Tag("ungraded")] | Annotated[Refused, Tag("refused")],
+        Discriminator(_type_of),
+    ]
+)
+
+
+def from_values(values: Mapping[str, Any]) -> Report:
+    """A report from what `model_dump(by_alias=True)` gives.
+
+    Raises:
+        ValueError: these are no report's.
+    """
+    return _REPORT.validate_python(values)
+
+
+def to_json(report: Report) -> str:
     """The report as indented JSON, keys in the schema's order."""
     return report.model_dump_json(by_alias=True, indent=2)
 
 
-def from_json(text: str | bytes) -> Graded | Ungraded:
+def from_json(text: str | bytes) -> Report:
     """A report from its JSON.
 
     Raises:

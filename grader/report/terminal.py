@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from grader.report.model import Check, Failure, Graded, Measurement, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Check, Failure, Graded, Measurement, Outcome, Refused, Report, ScoredCheck, Ungraded
 from grader.safe_text import safe_text
 from grader.words.languages import language
 from grader.words.say import say
@@ -125,8 +125,8 @@ def show_check(console: Console, check: Check, code: str) -> None:
         _put_paragraphs(console, check.reason, indent=6)
 
 
-def show_report(console: Console, report: Graded | Ungraded, *, hints_shown: bool = True) -> None:
-    """The table at the end and what it adds up to; or, loudly, that there is no verdict.
+def show_report(console: Console, report: Report, *, hints_shown: bool = True) -> None:
+    """The table at the end and what it adds up to; or, loudly, that there is no verdict, or what is refused.
 
     Args:
         hints_shown: The messages of the checks were printed already, by `show_check`. If not, those of the checks that
@@ -139,6 +139,8 @@ def show_report(console: Console, report: Graded | Ungraded, *, hints_shown: boo
             _put(console, Text(name, "bold"))
         case Ungraded():
             _put_no_verdict(console, name, report)
+        case Refused():
+            _put_refused(console, name, report)
     if report.checks:
         _put(console, "")
         _put_table(console, report.checks, scored=report.graded, code=report.language)
@@ -362,6 +364,18 @@ def _put_no_verdict(console: Console, name: str, report: Ungraded) -> None:
     _put_prose(console, tell(cure))
 
 
+def _put_refused(console: Console, name: str, report: Refused) -> None:
+    tell = language(report.language).tell
+    refusal = report.refusal
+    _put(console, "")
+    lines = say("REFUSED: {name}", name=name), say("Not graded, and no zero: this run has no score at all.")
+    banner(console, map(tell, lines))
+    _put_paragraphs(console, refusal.why, indent=0)
+    _put(console, "")
+    cure = say("What to do: {cure} Then type the same command again.", cure=_one_line(refusal.cure, max_chars=1_000))
+    _put_prose(console, tell(cure))
+
+
 def _put_failures(console: Console, checks: Iterable[Check], code: str) -> None:
     for check in checks:
         if check.outcome not in (Outcome.PASSED, Outcome.NOT_RUN):
@@ -384,16 +398,18 @@ def _put_score(console: Console, report: Graded) -> None:
         _put_prose(console, tell(measurable))
 
 
-def _put_circumstances(console: Console, report: Graded | Ungraded) -> None:
+def _put_circumstances(console: Console, report: Report) -> None:
     """What this run was made under. Of a run without a verdict nobody asks whether it is official."""
     tell = language(report.language).tell
     facts = [(tell(label), tell(fact)) for label, fact in _circumstances(report)]
-    label_columns = max(cell_len(label) for label, _ in facts)
+    label_columns = max((cell_len(label) for label, _ in facts), default=0)
     for label, fact in facts:
         _put_prose(console, fact, first=_pad(label, label_columns) + " ")
 
 
-def _circumstances(report: Graded | Ungraded) -> Iterable[tuple[str, str]]:
+def _circumstances(report: Report) -> Iterable[tuple[str, str]]:
+    if isinstance(report, Refused):  # nothing has run
+        return
     isolation = report.isolation.value if report.isolation else say("not proven: it broke before that")
     yield say("Isolation:"), isolation
     for missing in report.missing_protections:

@@ -84,6 +84,15 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "d155dcd1",
         "할 일: 원인을 없앤 뒤 같은 명령을 다시 입력하십시오. 이 컴퓨터에 없는 것은 `grade doctor` 명령이 알려 줍니다.",
     ),
+    "REFUSED: {name}": ("b83686a3", "채점 거부: {name}"),
+    "Not graded, and no zero: this run has no score at all.": (
+        "5c3cd643",
+        "채점하지 않았고, 0점이 아닙니다. 이번 채점에는 점수가 없습니다.",
+    ),
+    "What to do: {cure} Then type the same command again.": (
+        "1e6ca765",
+        "할 일: {cure} 그런 다음 같은 명령을 다시 입력하십시오.",
+    ),
     "exit status {code}": ("9d1b9903", "종료 코드 {code}"),
     "signal {name}": ("47d53138", "시그널 {name}"),
     "it still runs, but closed its channel": ("5e56d957", "아직 실행 중이지만 채널을 닫았습니다"),

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from grader.course.load import load_course
 from grader.course.model import Exercise
-from grader.report.model import Graded, Outcome, Ungraded, from_json
+from grader.report.model import Graded, Outcome, Report, from_json
 from places import ROOT, TESTS
 
 TEAM = TESTS / "red_team"
@@ -163,7 +163,7 @@ class Grading:
     disk_bytes: int
 
     @property
-    def report(self) -> Graded | Ungraded:
+    def report(self) -> Report:
         return from_json(self.json)
 
 
@@ -328,13 +328,13 @@ def test_an_attack_is_held_and_an_honest_twin_keeps_its_points(
     assert grading.exit_code == attack.exit_code
 
 
-def earned(report: Graded | Ungraded) -> dict[str, tuple[Outcome, int | None]]:
+def earned(report: Report) -> dict[str, tuple[Outcome, int | None]]:
     assert isinstance(report, Graded), report.reason
     assert report.score == sum(check.score or 0 for check in report.checks)
     return {check.name: (check.outcome, check.score) for check in report.checks}
 
 
-def expected(report: Graded | Ungraded, attack: Attack) -> dict[str, tuple[Outcome, int]]:
+def expected(report: Report, attack: Attack) -> dict[str, tuple[Outcome, int]]:
     """What each check has to be, and to be worth: the attacked ones as listed, others passed, or not run.
 
     Of an honest twin each is passed.

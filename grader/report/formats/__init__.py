@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from grader.report.folder import Result
-    from grader.report.model import Graded, Ungraded
+    from grader.report.model import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Context:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def render(name: str, report: "Graded | Ungraded", context: Context | None = None) -> str:
+def render(name: str, report: "Report", context: Context | None = None) -> str:
     """The report in that form, which is one of `FORMATS` that is not of a class. It ends with a line feed."""
     from grader.report.formats import autolab, classroom, github, gradescope, junit, plain, prairielearn
     from grader.report.formats.safe import one_line, safe_report

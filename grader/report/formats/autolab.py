@@ -13,14 +13,14 @@ from typing import Any
 
 from grader.report.formats.safe import shortened
 from grader.report.formats.verdict import headline, remarks, why_no_grade
-from grader.report.model import Check, Graded, Outcome, Ungraded
+from grader.report.model import Check, Graded, Outcome, Report
 
 _MESSAGE_CHARS = 8_000
 _HINT_CHARS = 500
 _STAGE = "Checks"
 
 
-def render(report: Graded | Ungraded) -> str:
+def render(report: Report) -> str:
     feedback = {
         "_presentation": "semantic",
         "stages": [_STAGE],

@@ -18,29 +18,30 @@ from typing import Any
 
 from grader.report.formats.safe import shortened
 from grader.report.formats.verdict import place_of, remarks, why_no_grade
-from grader.report.model import Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Graded, Outcome, Refused, Report, ScoredCheck
 
 _VERSION = 3
 _MESSAGE_CHARS = 500
 _MOST_BYTES = 90_000  # 120,000 in base64
 
 
-def render(report: Graded | Ungraded, files: Mapping[str, str]) -> str:
+def render(report: Report, files: Mapping[str, str]) -> str:
     data = _encoded(report, files, _MESSAGE_CHARS)
     if len(data) > _MOST_BYTES:
         data = _encoded(report, files, 0)
     return f"result={base64.b64encode(data).decode('ascii')}\n"
 
 
-def _encoded(report: Graded | Ungraded, files: Mapping[str, str], message_chars: int) -> bytes:
+def _encoded(report: Report, files: Mapping[str, str], message_chars: int) -> bytes:
     return json.dumps(_result(report, files, message_chars), ensure_ascii=False).encode()
 
 
-def _result(report: Graded | Ungraded, files: Mapping[str, str], message_chars: int) -> dict[str, Any]:
+def _result(report: Report, files: Mapping[str, str], message_chars: int) -> dict[str, Any]:
     why = why_no_grade(report)
-    if isinstance(report, Ungraded) or why is not None:
+    if not isinstance(report, Graded) or why is not None:
         said = shortened(why or "", _MESSAGE_CHARS)
-        test = {"name": "no grade", "status": "error", "message": said, "test_code": "", "line_no": 0, "score": 0}
+        name = "refused" if isinstance(report, Refused) else "no grade"
+        test = {"name": name, "status": "error", "message": said, "test_code": "", "line_no": 0, "score": 0}
         return {"version": _VERSION, "status": "error", "max_score": 0, "message": said, "tests": [test]}
     counted = [check for check in report.checks if check.outcome.counts]
     return {

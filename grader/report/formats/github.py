@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from grader.report.formats.safe import shortened
 from grader.report.formats.verdict import headline, place_of, remarks
-from grader.report.model import Check, Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Check, Outcome, Refused, Report, ScoredCheck, Ungraded
 
 _MOST_ERRORS = 10
 _MESSAGE_CHARS = 4_000
@@ -22,10 +22,12 @@ _SUMMARY_CHARS = 200_000  # of 4 bytes at most, so several exercises fit into on
 # --- annotations --------------------------------------------------------------------------------------------------
 
 
-def annotations(report: Graded | Ungraded, files: Mapping[str, str]) -> str:
+def annotations(report: Report, files: Mapping[str, str]) -> str:
     """One workflow command a line. `files` are the student's, by name, with their paths in the repository."""
     lines = [_of_check(report, check, files) for check in report.checks if check.outcome.failed]
-    if isinstance(report, Ungraded):
+    if isinstance(report, Refused):
+        lines = [_of_refusal(report, files)]
+    elif isinstance(report, Ungraded):
         lines = [_command("error", report.reason, title=f"{report.exercise}: no verdict"), *lines]
     left_out = len(lines) - _MOST_ERRORS
     said = [headline(report), *(remarks(report) if report.graded else [])]
@@ -34,7 +36,15 @@ def annotations(report: Graded | Ungraded, files: Mapping[str, str]) -> str:
     return "\n".join([*lines[:_MOST_ERRORS], _command("notice", "\n".join(said), title=report.exercise)]) + "\n"
 
 
-def _of_check(report: Graded | Ungraded, check: Check, files: Mapping[str, str]) -> str:
+def _of_refusal(report: Refused, files: Mapping[str, str]) -> str:
+    """At the line that is refused, where it is one of a file in the repository."""
+    place = {}
+    if (file := files.get(report.refusal.file or "")) is not None:
+        place = {"file": file} | ({"line": str(report.refusal.line)} if report.refusal.line else {})
+    return _command("error", report.reason, **place, title=f"{report.exercise}: refused")
+
+
+def _of_check(report: Report, check: Check, files: Mapping[str, str]) -> str:
     title = f"{report.exercise}: {check.name} ({check.outcome.word})"
     message = f"{check.title}\n{shortened(check.message(report.language), _MESSAGE_CHARS)}"
     if place := place_of(check, files):
@@ -56,15 +66,16 @@ def _escaped(text: str, also: str = "") -> str:
 # --- the summary --------------------------------------------------------------------------------------------------
 
 
-def summary(report: Graded | Ungraded) -> str:
+def summary(report: Report) -> str:
     """Markdown: the score, a table of the checks, and below it what each failure says."""
     parts = [f"## {_plain(headline(report))}\n", *(f"{_plain(said)}\n" for said in remarks(report))]
     if report.checks:
         rows = "\n".join(_row(check) for check in report.checks)
         parts.append(f"| Check | Outcome | Points | Title |\n| --- | --- | ---: | --- |\n{rows}\n")
     parts += [_details(check, report.language) for check in report.checks if _says_more(check)]
-    again = f"grade {_plain(report.exercise)} --seed {report.seed}"
-    parts.append(f"To repeat this run: <code>{again}</code>\n")
+    if not isinstance(report, Refused):
+        again = f"grade {_plain(report.exercise)} --seed {report.seed}"
+        parts.append(f"To repeat this run: <code>{again}</code>\n")
     kept, room = [], _SUMMARY_CHARS
     for part in parts:
         room -= len(part)

@@ -30,6 +30,7 @@ class Grades:
     exercises: Mapping[str, str]  # slug to title
     max_scores: Mapping[str, int]
     reports: Mapping[tuple[str, str], Graded]
+    why_not: Mapping[tuple[str, str], str]  # of a report that is none
     left_out: Sequence[str]
 
     def holes(self) -> Iterable[tuple[str, str]]:
@@ -48,14 +49,14 @@ def grades_of(results: Sequence[Result], *, unofficial: bool) -> Grades:
             are worth different points.
     """
     reports: dict[tuple[str, str], Graded] = {}
-    left_out = []
+    why_not: dict[tuple[str, str], str] = {}
     for result in results:
         report = safe_report(result.report)
         why = why_no_grade(report)
         if isinstance(report, Graded) and why is None:
             reports[result.student, report.exercise] = report
         else:
-            left_out.append(f"{result.student}, {report.exercise}: no grade. {one_line(why or '')}")
+            why_not[result.student, report.exercise] = one_line(why or "")
     if not unofficial:
         _require_official(reports)
     _require_same_worth(reports)
@@ -64,7 +65,11 @@ def grades_of(results: Sequence[Result], *, unofficial: bool) -> Grades:
         exercises={slug: report.title for (_, slug), report in sorted(reports.items())},
         max_scores={slug: report.max_score for (_, slug), report in reports.items()},
         reports=reports,
-        left_out=[*left_out, *_mixed_checks(reports)],
+        why_not=why_not,
+        left_out=[
+            *(f"{student}, {slug}: no grade. {why}" for (student, slug), why in why_not.items()),
+            *_mixed_checks(reports),
+        ],
     )
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from grader.report.formats.safe import shortened
 from grader.report.formats.verdict import circumstances, headline, remarks, why_no_grade
-from grader.report.model import Check, Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Check, Graded, Outcome, Report, ScoredCheck
 
 _MESSAGE_CHARS = 8_000
 
 
-def render(report: Graded | Ungraded) -> str:
+def render(report: Report) -> str:
     recordable = why_no_grade(report) is None
     result: dict[str, Any] = {
         "execution_time": round(sum(check.duration_s for check in report.checks), 3),
@@ -31,7 +31,7 @@ def render(report: Graded | Ungraded) -> str:
     return json.dumps(result, ensure_ascii=False, indent=2) + "\n"
 
 
-def _test(report: Graded | Ungraded, check: Check, *, recordable: bool) -> dict[str, Any]:
+def _test(report: Report, check: Check, *, recordable: bool) -> dict[str, Any]:
     test: dict[str, Any] = {
         "name": f"{check.name}: {check.title}",
         "output": shortened(check.message(report.language), _MESSAGE_CHARS) or check.outcome.word,

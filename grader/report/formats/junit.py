@@ -1,7 +1,8 @@
 """A report as JUnit XML: one suite an exercise, one case a check.
 
 The form is what `junitparser`, Jenkins and GitLab read in common (testsuites, testsuite, properties, testcase with
-failure, error or skipped); there is no standard. `error` is kept for what is not the student's: no verdict.
+failure, error or skipped); there is no standard. `error` is kept for what is no check's: there is no verdict, or the
+submission was refused, which its `type` tells apart.
 
 XML 1.0 has no place for control characters, not even escaped ones (section 2.2); safe text holds none.
 """
@@ -9,18 +10,17 @@ XML 1.0 has no place for control characters, not even escaped ones (section 2.2)
 from xml.etree import ElementTree as ET
 
 from grader.report.formats.verdict import circumstances, headline, remarks
-from grader.report.model import Check, Graded, Outcome, Ungraded
+from grader.report.model import Check, Graded, Outcome, Refused, Report, Ungraded
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
-def render(report: Graded | Ungraded) -> str:
+def render(report: Report) -> str:
     cases = [_case(report, check) for check in report.checks]
-    if isinstance(report, Ungraded):
-        verdict = ET.Element("testcase", classname=report.exercise, name="verdict", time="0.000")
-        broke = ET.SubElement(verdict, "error", type="no_verdict", message="There is no verdict.")
-        broke.text = report.reason
-        cases.append(verdict)
+    if isinstance(report, Refused):
+        cases.append(_none(report, "submission", "refused", "The submission is refused, and this is no zero."))
+    elif isinstance(report, Ungraded):
+        cases.append(_none(report, "verdict", "no_verdict", "There is no verdict."))
     numbers = {
         "tests": str(len(cases)),
         "failures": str(sum(case.find("failure") is not None for case in cases)),
@@ -42,7 +42,17 @@ def render(report: Graded | Ungraded) -> str:
     return f"{_DECLARATION}\n{ET.tostring(root, encoding='unicode')}\n"
 
 
-def _case(report: Graded | Ungraded, check: Check) -> ET.Element:
+def _none(report: Refused | Ungraded, name: str, kind: str, said: str) -> ET.Element:
+    """The case that stands for the whole grading."""
+    place = {}
+    if isinstance(report, Refused) and report.refusal.file is not None:
+        place = {"file": report.refusal.file} | ({"line": str(report.refusal.line)} if report.refusal.line else {})
+    case = ET.Element("testcase", {"classname": report.exercise, "name": name, "time": "0.000", **place})
+    ET.SubElement(case, "error", type=kind, message=said).text = report.reason
+    return case
+
+
+def _case(report: Report, check: Check) -> ET.Element:
     case = ET.Element("testcase", classname=report.exercise, name=check.name, time=f"{check.duration_s:.3f}")
     said = f"{check.title}: {check.outcome.word}"
     if check.outcome is not Outcome.PASSED:

@@ -23,7 +23,8 @@ def render(grades: Grades) -> Sheet:
         row = [student]
         for slug in grades.exercises:
             report = grades.reports.get((student, slug))
-            row += (_NO_GRADE, "") if report is None else (str(report.score), _feedback(report))
+            why = html.escape(cell(grades.why_not.get((student, slug), "")))
+            row += (_NO_GRADE, why) if report is None else (str(report.score), _feedback(report))
         rows.append(row)
     cleared = [
         f"{student}, {slug}: the cell is `-`, and Moodle clears what it holds. Give --exercise."

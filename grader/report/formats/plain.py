@@ -10,13 +10,13 @@ from typing import Any
 
 from grader.report.formats.safe import shortened
 from grader.report.formats.verdict import remarks
-from grader.report.model import Check, Graded, Outcome, Ungraded
+from grader.report.model import Check, Graded, Outcome, Report
 
 _VERSION = 3
 _MESSAGE_CHARS = 4_000
 
 
-def render(report: Graded | Ungraded) -> str:
+def render(report: Report) -> str:
     status = ("pass" if report.passed else "fail") if isinstance(report, Graded) else "error"
     tests = [_test(check, report.language) for check in report.checks if check.outcome.counts]
     message = "\n".join(remarks(report)) or None

@@ -10,18 +10,18 @@ from typing import Any
 
 from grader.report.formats.safe import shortened
 from grader.report.formats.verdict import headline, remarks, why_no_grade
-from grader.report.model import Check, Graded, ScoredCheck, Ungraded
+from grader.report.model import Check, Graded, Report, ScoredCheck
 
 _MOST_BYTES = 900_000
 _MESSAGE_CHARS = 8_000
 
 
-def render(report: Graded | Ungraded) -> str:
+def render(report: Report) -> str:
     text = _rendered(report, _MESSAGE_CHARS)
     return text if len(text.encode()) <= _MOST_BYTES else _rendered(report, 0)
 
 
-def _rendered(report: Graded | Ungraded, message_chars: int) -> str:
+def _rendered(report: Report, message_chars: int) -> str:
     why = why_no_grade(report)
     result: dict[str, Any] = {"gradable": why is None}
     if why is not None:
@@ -33,7 +33,7 @@ def _rendered(report: Graded | Ungraded, message_chars: int) -> str:
     return json.dumps(result, ensure_ascii=False, indent=2) + "\n"
 
 
-def _test(report: Graded | Ungraded, check: Check, message_chars: int, *, recordable: bool) -> dict[str, Any]:
+def _test(report: Report, check: Check, message_chars: int, *, recordable: bool) -> dict[str, Any]:
     test: dict[str, Any] = {"name": check.name, "description": check.title}
     if recordable and isinstance(check, ScoredCheck):  # what is not counted here is worth no points: 0 of 0
         test |= {"points": check.score or 0, "max_points": check.points}

@@ -7,21 +7,17 @@ message.
 
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from grader.report.model import Graded, Report, Ungraded
+from grader.report.model import Report, from_values
 from grader.safe_text import safe_text
 
-_PARAGRAPHS = frozenset({"expected", "seen", "hint", "text", "reason"})
+_PARAGRAPHS = frozenset({"expected", "seen", "hint", "text", "reason", "why", "cure"})
 _MESSAGE_CHARS, _MESSAGE_LINE = 20_000, 4_000  # as on the screen: hints are long lines
 _NAME_CHARS = 400
 
-_REPORT: TypeAdapter[Graded | Ungraded] = TypeAdapter(Report)
 
-
-def safe_report(report: Graded | Ungraded) -> Graded | Ungraded:
+def safe_report(report: Report) -> Report:
     """The same report with safe text everywhere. What this kit wrote comes out as it was."""
-    return _REPORT.validate_python(_safe(report.model_dump(by_alias=True), ""))
+    return from_values(_safe(report.model_dump(by_alias=True), ""))
 
 
 def _safe(value: Any, key: str) -> Any:

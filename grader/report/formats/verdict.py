@@ -1,17 +1,19 @@
 """What a report comes to when it must be said in one number, and what its reader has to know beside. Knows when there
 is no such number; knows no form.
 
-A report has no grade when there is no verdict, when only some checks were asked for, and when points could not be
-counted here: whatever stood in the place of those points would be a zero, or a present.
+A report has no grade when the submission was refused, when there is no verdict, when only some checks were asked for,
+and when points could not be counted here: whatever stood in the place of those points would be a zero, or a present.
 """
 
 from collections.abc import Iterable
 
-from grader.report.model import Check, Graded, Ungraded
+from grader.report.model import Check, Graded, Refused, Report, Ungraded
 
 
-def why_no_grade(report: Graded | Ungraded) -> str | None:
+def why_no_grade(report: Report) -> str | None:
     """Why this report is no grade, in a sentence; None when its score is one."""
+    if isinstance(report, Refused):
+        return f"The submission is refused, and this is no zero: {report.reason}"
     if isinstance(report, Ungraded):
         return f"There is no verdict: {report.reason}"
     if report.partial:
@@ -25,7 +27,7 @@ def why_no_grade(report: Graded | Ungraded) -> str | None:
     return "No check is worth any points." if report.max_score == 0 else None
 
 
-def remarks(report: Graded | Ungraded) -> list[str]:
+def remarks(report: Report) -> list[str]:
     """What a reader must know before the score is believed: whole sentences, the gravest first."""
     said = [] if (why := why_no_grade(report)) is None else [why]
     if isinstance(report, Graded) and (because := report.why_unofficial):
@@ -39,14 +41,17 @@ def remarks(report: Graded | Ungraded) -> list[str]:
     return said
 
 
-def headline(report: Graded | Ungraded) -> str:
+def headline(report: Report) -> str:
     """The score in words, or that there is none."""
     name = f"{report.title} ({report.exercise})"
-    return f"{name}: {report.score} of {report.max_score} points" if report.graded else f"{name}: no verdict"
+    if isinstance(report, Graded):
+        return f"{name}: {report.score} of {report.max_score} points"
+    return f"{name}: {'refused' if isinstance(report, Refused) else 'no verdict'}"
 
 
-def circumstances(report: Graded | Ungraded) -> dict[str, str]:
+def circumstances(report: Report) -> dict[str, str]:
     """What a run was made under, by name: with these a grade can be looked at again."""
+    known = {"graded_at": report.graded_at, "submission_digest": report.submission_digest}
     return {
         "exercise": report.exercise,
         "isolation": "unproven" if report.isolation is None else str(report.isolation),
@@ -55,6 +60,7 @@ def circumstances(report: Graded | Ungraded) -> dict[str, str]:
         "seed": str(report.seed),
         "checks_digest": report.checks_digest,
         "kit_version": report.kit_version,
+        **{name: value for name, value in known.items() if value is not None},
     }
 
 

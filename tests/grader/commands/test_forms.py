@@ -10,7 +10,7 @@ import pytest
 
 from form_samples import MEASURED, REPORTS, SAMPLES
 from grader.commands.environment import path_in_repository
-from grader.report.model import Graded, Ungraded, from_json, to_json
+from grader.report.model import Report, from_json, to_json
 from gradings import SLUG, Done, run, tiny_course
 
 # --- one grading, every form --------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def write(file: Path, report: Graded | Ungraded) -> Path:
+def write(file: Path, report: Report) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(to_json(report), encoding="utf-8")
     return file

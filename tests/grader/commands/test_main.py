@@ -3,9 +3,11 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from rich.cells import cell_len
 
 import grader
-from grader.report.model import Isolation, from_json
+from grader.report.model import Graded, Isolation, Refused, from_json
 from gradings import (
     CHECKS,
     EXERCISE,
@@ -115,7 +117,6 @@ def test_all_exercises_are_graded_and_summed_up(course: Tiny) -> None:
         pytest.param(["ex90", "--only", "ecko"], "did you mean 'echo'?", id="a misspelt check"),
         pytest.param(["ex90", "--only", "x"], "there are: scaled, echo, calls, stop", id="no such check"),
         pytest.param(["ex90", "--solution", "--submission", "."], "leave one out", id="two things to grade"),
-        pytest.param(["ex90", "--submission", "/no/such"], "/no/such", id="no such submission"),
         pytest.param(["ex90", "--language", "fr"], "no texts in fr: it has en, ko", id="no such language"),
         pytest.param(["ex90", "--hidden"], "hidden is not there", id="no hidden sizes"),
         pytest.param(["--solution"], "--solution needs an exercise", id="an option without an exercise"),
@@ -191,8 +192,9 @@ def test_a_submission_without_the_wanted_file_is_refused_with_what_was_found(cou
     done = course.type("ex90", "--submission", str(folder))
 
     assert done.code == 2
-    assert "tiny.py" in done.err
-    assert "Tiny.py" in done.err
+    assert "REFUSED: " in done.out
+    assert "tiny.py is missing; found instead: Tiny.py." in " ".join(done.out.split())
+    assert "What to do: Did you mean Tiny.py? Its name must be exactly tiny.py." in " ".join(done.out.split())
     assert "NO VERDICT" not in done.out
 
 
@@ -202,8 +204,7 @@ def test_ones_own_file_that_is_missing_is_refused_by_its_name(course: Tiny) -> N
     done = course.type("ex90")
 
     assert done.code == 2
-    assert "tiny.py" in done.err
-    assert "missing" in done.err
+    assert "ex90_tiny: tiny.py is missing" in done.out
 
 
 def test_a_folder_for_traces_that_cannot_be_one_is_refused_by_its_name(course: Tiny, tmp_path: Path) -> None:
@@ -214,6 +215,46 @@ def test_a_folder_for_traces_that_cannot_be_one_is_refused_by_its_name(course: T
 
     assert done.code == 2
     assert f"--keep {file}" in done.err
+
+
+def test_the_report_of_an_earlier_submission_does_not_outlive_a_refusal(course: Tiny, tmp_path: Path) -> None:
+    folder = tmp_path / "zoe"
+    folder.mkdir()
+    shutil.copy(course.root / SOLUTION, folder)
+    file, summary = tmp_path / "report.json", tmp_path / "summary.xml"
+    words = ["ex90", "--submission", str(folder), "--json", str(file), "--format", "junit", "--output", str(summary)]
+
+    first = course.type(*words)
+    good = from_json(file.read_bytes())
+    (folder / "tiny.py").write_bytes(b"# \xfc\n")
+    second = course.type(*words)
+
+    assert (first.code, second.code) == (0, 2)
+    assert isinstance(good, Graded) and good.submission_digest and good.graded_at
+    report = from_json(file.read_bytes())
+    assert isinstance(report, Refused) and report.refusal.line == 1
+    assert report.submission_digest not in (None, good.submission_digest)
+    assert 'type="refused"' in summary.read_text()
+    assert "Traceback" not in second.err
+
+
+def test_one_refused_exercise_stops_no_other(course: Tiny) -> None:
+    (course.root / HANDOUT).write_bytes(b"\xff")
+
+    done = course.type("--all")
+
+    assert done.code == 2
+    assert "REFUSED" in done.out and done.out.endswith("All exercises: 0 of 0\n")
+
+
+def test_a_submission_in_a_folder_that_is_closed_to_us_is_refused_in_every_form(course: Tiny) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "zoe").symlink_to("zoe")
+
+        done = course.type("ex90", "--submission", f"{folder}/zoe", "--format", "github", "--output", "-")
+
+    assert done.code == 2, done.err
+    assert "::error title=ex90_tiny%3A refused::" in done.out
 
 
 # --- a report as a file -------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from grader.report.model import (
     Machine,
     Measurement,
     Outcome,
+    Refused,
+    Report,
     ScoredCheck,
     Ungraded,
 )
@@ -200,6 +202,24 @@ UNGRADED = Ungraded.model_validate(
     }
 )
 
+REFUSED = Refused.model_validate(
+    RUN
+    | {
+        "title": "epoll loop",
+        "isolation": None,
+        "machine": MACHINE,
+        "graded_at": "2026-11-27T15:43:17Z",
+        "submission_digest": "1a" * 32,
+        "refusal": {
+            "what": "zoe",
+            "file": "epoll_server.py",
+            "line": 12,
+            "why": "epoll_server.py:12: the byte 0xfc is not UTF-8.",
+            "cure": "Save as UTF-8 in your editor.",
+        },
+    }
+)
+
 BARE = graded(
     BASIC,
     isolation=Isolation.BARE,
@@ -233,16 +253,17 @@ KOREAN = graded(
     language="ko",
 )
 
-REPORTS: dict[str, Graded | Ungraded] = {
+REPORTS: dict[str, Report] = {
     "full_pass": FULL_PASS,
     "failing": FAILING,
     "ungraded": UNGRADED,
+    "refused": REFUSED,
     "bare": BARE,
     "korean": KOREAN,
 }
 
 
-def live(console: Console, shown: Graded | Ungraded) -> None:
+def live(console: Console, shown: Report) -> None:
     """What a student sees: each check as it ends, then the report."""
     for check in shown.checks:
         terminal.show_check(console, check, shown.language)
@@ -270,6 +291,7 @@ SCREENS: dict[str, Callable[[Console], None]] = {
     "failing": lambda console: live(console, FAILING),
     "failing_from_file": lambda console: terminal.show_report(console, FAILING, hints_shown=False),
     "ungraded": lambda console: live(console, UNGRADED),
+    "refused": lambda console: live(console, REFUSED),
     "bare": bare,
     "korean": lambda console: live(console, KOREAN),
     "overview": overview,

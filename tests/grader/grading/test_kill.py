@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from grader.report.model import Graded, Isolation, Ungraded, from_json
+from grader.report.model import Graded, Isolation, Report, Ungraded, from_json
 from gradings import COURSE, GRADE, descendants, environment, wait_until
 
 WORDS = ("ex03", "--course", str(COURSE), "--only", "basic", "--only", "budget")
@@ -56,7 +56,7 @@ class Ended:
 
     code: int
     left: list[list[str]]  # command lines of what still runs
-    report: Graded | Ungraded | None
+    report: Report | None
     err: str
 
     @property

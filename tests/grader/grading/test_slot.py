@@ -19,7 +19,7 @@ from grader.errors import GraderError
 from grader.grading.one import Start, grade
 from grader.grading.order import Order
 from grader.grading.slot import BEST_LEVEL, Slots, Tools
-from grader.report.model import Check, Graded, Isolation, Ungraded
+from grader.report.model import Check, Graded, Isolation, Report, Ungraded
 from gradings import TINY, descendants, wait_until
 
 TOOLS = Tools.found(os.defpath)
@@ -36,11 +36,11 @@ def order() -> Order:
     return Order.of(course, course.exercises[0], TINY / "solutions/ex90_tiny", machine(path=os.defpath), seed=1)
 
 
-def graded(slots: Slots, on_check: Callable[[Check], None] = lambda _check: None) -> Graded | Ungraded:
+def graded(slots: Slots, on_check: Callable[[Check], None] = lambda _check: None) -> Report:
     return grade(order(), slots, lambda _start: None, on_check)
 
 
-def full_marks(report: Graded | Ungraded) -> bool:
+def full_marks(report: Report) -> bool:
     return isinstance(report, Graded) and report.official and report.score == report.max_score == 100
 
 

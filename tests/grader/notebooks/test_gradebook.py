@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,14 @@ from sqlalchemy.pool import NullPool
 from grader.errors import GraderError, UsageError
 from grader.notebooks.gradebook import Synced, sync
 from grader.report.folder import read_results
-from grader.report.model import Failure, Graded, Outcome, ScoredCheck, Ungraded, to_json
+from grader.report.model import Failure, Graded, Outcome, Report, ScoredCheck, to_json
 from gradings import GRADE, environment, run, wait_until
 from places import TESTS
 from postgres import PASSWORD, Server, server
 
 SAMPLES: dict[str, Any] = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
 BIN = Path(sys.executable).parent
-LOST = SAMPLES["UNGRADED"]
+LOST, REFUSED = SAMPLES["UNGRADED"], SAMPLES["REFUSED"]
 
 
 scored: Callable[..., ScoredCheck] = SAMPLES["scored"]
@@ -53,7 +54,7 @@ def report(idle: int = 4, c10k: int = 6, *, exercise: str = "ex03_epoll", **more
     return graded(*checks, exercise=exercise, **more)
 
 
-def hand_in(folder: Path, **students: "Graded | Ungraded") -> Path:
+def hand_in(folder: Path, **students: "Report") -> Path:
     """A folder of results with these reports, beside those that are there."""
     for student, one in students.items():
         file = folder / student / f"{one.exercise}.json"
@@ -321,6 +322,123 @@ def test_an_exercise_without_any_verdict_waits_for_one(db: str, results: Path) -
 
     assert not last.unknown, "the gradebook knows the checks by now"
     assert [(change.before, change.after) for change in last.changes] == [("10 of 10", "no verdict")]
+
+
+# --- refused, absent, stale ----------------------------------------------------------------------------------------
+
+
+def test_a_refused_student_waits_for_a_person_with_the_reason_and_loses_the_score_before(
+    db: str, results: Path
+) -> None:
+    write(db, hand_in(results, ada=report(), zoe=report()))
+
+    synced = write(db, hand_in(results, zoe=REFUSED))
+
+    said = list(synced.lines(db, dry_run=False))
+    assert said[0] == "ex03 zoe: 10 of 10 -> refused"
+    assert "  ex03 zoe: epoll_server.py:12: the byte 0xfc is not UTF-8. Save as UTF-8 in your editor." in said
+    assert not [line for line in said if line.startswith("No verdict")]
+    with opened(db) as gradebook:
+        grade = gradebook.find_grade("check-idle", "ex03", "ex03", "zoe")
+        comment = gradebook.find_comment("solution", "ex03", "ex03", "zoe").comment
+    assert (grade.auto_score, grade.needs_manual_grade) == (None, True)
+    assert comment.startswith("    Refused: ") and "epoll_server.py:12: the byte 0xfc" in comment
+    assert comment.endswith("    Submission 1a1a1a1a1a1a read at 2026-11-27T15:43:17Z")
+    assert write(db, results).changes == ()
+
+
+def test_who_is_refused_is_named_where_nobody_knows_the_checks(db: str, results: Path) -> None:
+    said = list(write(db, hand_in(results, zoe=REFUSED)).lines(db, dry_run=False))
+
+    assert said[0].startswith("ex03: left out")
+    assert any(line.startswith("  ex03 zoe: epoll_server.py:12: ") for line in said)
+
+
+def test_who_has_no_report_is_named_by_the_folder_the_gradebook_and_the_other_exercises(db: str, results: Path) -> None:
+    write(db, hand_in(results, ada=report(), bob=report()))
+    shutil.rmtree(results / "bob")
+    (results / "dan").mkdir()
+
+    synced = write(db, hand_in(results, ada=report(exercise="ex04_io_uring")), students=["ada", "dan"])
+
+    assert synced.absent == ("ex03 dan", "ex04 bob", "ex04 dan")  # bob's row of ex03 stays
+    assert "No report: ex03 dan, ex04 bob, ex04 dan." in list(synced.lines(db, dry_run=False))
+
+
+def test_the_command_names_who_has_a_folder_without_a_report(results: Path, tmp_path: Path) -> None:
+    hand_in(results, ada=report())
+    (results / "dan").mkdir()
+
+    done = run("gradebook", "sync", str(results), "--db", f"sqlite:///{tmp_path}/gradebook.db")
+
+    assert done.returncode == 0, done.stderr
+    assert "No report: ex03 dan." in done.stdout
+
+
+def test_a_report_that_is_older_than_the_recorded_one_is_refused(db: str, results: Path) -> None:
+    newer: dict[str, Any] = {"graded_at": "2026-11-02T10:00:00Z", "submission_digest": "2b" * 32}
+    older: dict[str, Any] = {"graded_at": "2026-11-01T10:00:00Z", "submission_digest": "1a" * 32}
+    write(db, hand_in(results, ada=report(4, 0, **newer)))
+    before = rows(db)
+
+    with pytest.raises(UsageError) as stale:
+        write(db, hand_in(results, ada=report(**older), bob=report()))
+
+    assert "graded at 2026-11-01T10:00:00Z, and the gradebook has a grading of 2026-11-02T10:00:00Z" in str(stale.value)
+    assert str(results / "ada") in str(stale.value) and "Grade these submissions again" in str(stale.value)
+    assert rows(db) == before
+    again = write(db, hand_in(results, ada=report(4, 0, **newer | {"graded_at": "2026-11-03T10:00:00Z"})))
+    assert "ex03 bob: nothing -> 10 of 10" in again.lines(db, dry_run=False)
+    assert [change.student for change in again.changes] == ["bob"], "graded again with the same score: nothing is new"
+
+
+def test_a_report_that_is_older_than_the_submission_in_the_gradebook_is_refused(db: str, results: Path) -> None:
+    when: dict[str, Any] = {"graded_at": "2026-11-01T10:00:00Z"}
+    write(db, hand_in(results, ada=report(**when)))
+    with opened(db) as gradebook:
+        gradebook.find_submission("ex03", "ada").timestamp = datetime(2026, 11, 1, 10, 0, 1)
+        gradebook.db.commit()
+
+    with pytest.raises(UsageError, match="the submission in the gradebook is of 2026-11-01T10:00:01Z"):
+        write(db, results)
+
+    hand_in(results, ada=report(graded_at="2026-11-01T10:00:01Z"))
+    assert write(db, results).unchanged == 1
+
+
+def test_what_a_program_has_printed_is_no_stamp(db: str, results: Path) -> None:
+    lie = "Submission read at 2099-01-01T00:00:00Z"
+    failed = graded(scored("idle", "Idle is free", 4, Outcome.FAILED, failure=failure("a", "b", "", lie)))
+
+    write(db, hand_in(results, ada=failed))
+
+    assert write(db, hand_in(results, ada=failed.model_copy(update={"graded_at": "2026-11-01T10:00:00Z"}))).unchanged
+
+
+def test_an_export_says_why_there_is_no_score(db: str, results: Path, tmp_path: Path) -> None:
+    hand_in(results, ada=report(), eve=LOST, zoe=REFUSED)
+    hand_in(results, **{"Doe, Jane": REFUSED, "two\nlines": report()})
+    write(db, results)
+    with opened(db) as gradebook:
+        gradebook.add_student("dan", first_name="D, \nan")
+    exporter = "--exporter=grader.notebooks.autograde.ExportVerdicts"
+    done = subprocess.run(
+        [BIN / "nbgrader", "export", f"--db={db}", exporter],
+        cwd=tmp_path, env=environment(PGPASSWORD=PASSWORD), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "grades.csv").open(newline="") as file:
+        found = {row["student_id"]: (row["score"], row["no_score"]) for row in csv.DictReader(file)}
+    assert found == {
+        "ada": ("10.0", ""),
+        "eve": ("", "no verdict"),
+        "zoe": ("", "refused"),
+        "Doe, Jane": ("", "refused"),
+        "two\nlines": ("10.0", ""),
+        "dan": ("", "nothing handed in"),
+    }
+    assert "zoe has no score of ex03 yet (refused): it is left empty" in done.stderr
 
 
 # --- which reports are taken --------------------------------------------------------------------------------------

@@ -314,18 +314,20 @@ def test_without_a_verdict_nobody_gets_a_zero(graded: Classroom, grades: Mapping
     found = grades[student]
     assert found["cells"] == WAITING
     assert found["waits"]
-    assert found["comment"].startswith("No verdict: this notebook could not be graded")
+    assert found["comment"].startswith("Refused: this notebook cannot be graded as it was handed in. That is no zero.")
     for outputs in graded.outputs(student).values():
-        assert [output["output_type"] for output in outputs] == ["error"]
+        assert [(output["output_type"], output["ename"]) for output in outputs] == [("error", "Refused")]
         assert HELD[student] in outputs[0]["evalue"]
         assert "/tmp" not in outputs[0]["evalue"]
-    assert f"No verdict on ex90 of {student}" in (graded.root.parent / "log").read_text()
+    assert f"Refused ex90 of {student}: " in (graded.root.parent / "log").read_text()
 
 
 def test_a_table_of_grades_leaves_empty_what_has_no_verdict(graded: Classroom) -> None:
     with (graded.root / "grades.csv").open() as file:
-        scores = {row["student_id"]: row["score"] for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    scores = {row["student_id"]: row["score"] for row in rows}
     assert {scores[student] for student in HELD} == {""}
+    assert {row["student_id"]: row["no_score"] for row in rows if row["no_score"]} == dict.fromkeys(HELD, "refused")
     assert (scores["honest"], scores["partly"], scores["stub"]) == ("100.0", "80.0", "0.0")
 
 
@@ -353,7 +355,7 @@ def test_feedback_shows_a_strangers_words_and_obeys_none(graded: Classroom) -> N
     assert "\x1b" not in page
     assert r"\x1b[2J" in page.replace("&#39;", "'")
     page = (graded.root / "feedback/deleted" / NUMBER / f"{NUMBER}.html").read_text()
-    assert "No verdict. The notebook: the cell that begins with" in page
+    assert "Refused. The notebook: the cell that begins with" in page
 
 
 def test_nothing_but_a_verdict_in_a_box_becomes_points(graded: Classroom, tmp_path: Path) -> None:

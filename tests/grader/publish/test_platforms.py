@@ -234,11 +234,15 @@ def test_gradescope_gets_the_score_of_a_repository_with_the_exercise_in_it(
     assert results["extra_data"]["isolation"] == "boxed" and results["extra_data"]["official"] == "yes"
 
 
-def test_gradescope_gets_a_zero_that_says_what_is_missing(on_gradescope: Gradescope, handed_in: Path) -> None:
+def test_gradescope_gets_no_score_and_the_cure_where_a_file_is_missing(
+    on_gradescope: Gradescope, handed_in: Path
+) -> None:
     (handed_in / "tini.py").write_text("")
     results = on_gradescope.grade(handed_in)
-    assert results["score"] == 0
-    assert "tiny.py is missing" in results["output"] and "hand in again" in results["output"]
+    assert "score" not in results and results["tests"] == []
+    assert "is refused, and this is no zero: What was handed in: tiny.py is missing" in results["output"]
+    assert "Did you mean tini.py?" in results["output"]
+    assert results["extra_data"]["graded_at"].endswith("Z")
 
 
 def test_gradescope_gets_no_score_where_it_refuses_a_box(on_gradescope: Gradescope, handed_in: Path) -> None:
@@ -411,13 +415,13 @@ def test_autolab_keeps_no_score_where_there_is_no_verdict(
     assert autolab_scores(output) == {SLUG: None}
 
 
-def test_autolab_gets_a_zero_that_says_why_a_file_was_refused(
+def test_autolab_keeps_no_score_and_says_why_a_file_was_refused(
     trees: dict[str, Tree], image: Path, tmp_path: Path, bwrap: str
 ) -> None:
     (tmp_path / "tiny.py").write_bytes(b"\xff\xfe")
     output = _autolab(trees["autolab"], image, tmp_path / "tiny.py", tmp_path / "job", bwrap)
-    assert autolab_scores(output) == {SLUG: 0}
-    assert "Not graded" in output and "hand in again" in output
+    assert autolab_scores(output) == {SLUG: None}
+    assert "is refused, and this is no zero: tiny.py is UTF-16" in output and "Save as UTF-8" in output
 
 
 # --- the step that all three share --------------------------------------------------------------------------------

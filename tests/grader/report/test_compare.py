@@ -15,7 +15,7 @@ import pytest
 
 import grader
 from grader.report import compare as parity
-from grader.report.model import Graded, Isolation, Machine, Outcome, Ungraded, to_json
+from grader.report.model import Graded, Isolation, Machine, Outcome, Report, Ungraded, to_json
 from grader.versions import kit_version
 from gradings import SLUG, Done, Tiny, environment, tiny_course
 from places import TESTS
@@ -31,12 +31,12 @@ def course(tmp_path: Path) -> Tiny:
     return tiny_course(tmp_path)
 
 
-def against(course: Tiny, report: Graded | Ungraded, *words: str) -> Done:
+def against(course: Tiny, report: Report, *words: str) -> Done:
     file = course.write("elsewhere.json", to_json(report))
     return course.type("verify-parity", "--against", str(file), *words)
 
 
-def row(report: Graded | Ungraded, what: str, here: parity.Block = HERE) -> parity.Row:
+def row(report: Report, what: str, here: parity.Block = HERE) -> parity.Row:
     return next(one for one in parity.compare(here, report).rows if one.what == what)
 
 

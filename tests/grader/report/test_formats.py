@@ -4,6 +4,7 @@ obeyed in any of them, and what is no grade is a zero in none.
 
 import base64
 import csv
+import html
 import io
 import json
 import re
@@ -27,7 +28,7 @@ from grader.errors import UsageError
 from grader.failures import Evidence
 from grader.report.folder import Result
 from grader.report.formats import FORMATS, Context, Roster, render, render_class
-from grader.report.model import Graded, Isolation, Outcome, Ungraded, from_json
+from grader.report.model import Isolation, Outcome, Report, from_json
 
 OF_REPORT = [name for name, form in FORMATS.items() if not form.of_class]
 AS_JSON = ["classroom", "gradescope", "prairielearn", "plain", "autolab"]
@@ -111,7 +112,12 @@ def test_a_name_that_is_no_form_is_refused() -> None:
 
 @pytest.mark.parametrize("report", NO_GRADE)
 def test_what_is_no_grade_is_a_zero_in_no_form_and_says_why(report: str) -> None:
-    why = {"unmeasured": "37 of 39 points", "bare": "Only some of the checks"}.get(report, "There is no verdict")
+    whys = {
+        "unmeasured": "37 of 39 points",
+        "bare": "Only some of the checks",
+        "refused": "epoll_server.py:12: the byte 0xfc is not UTF-8. Save as UTF-8 in your editor.",
+    }
+    why = whys.get(report, "There is no verdict")
     read = {name: document(name, rendered(name, report)) for name in AS_JSON}
 
     gradescope = read["gradescope"]
@@ -125,7 +131,7 @@ def test_what_is_no_grade_is_a_zero_in_no_form_and_says_why(report: str) -> None
     assert why in rendered("autolab", report)
     assert why in read["classroom"]["tests"][0]["message"]
     assert why in read["plain"]["message"]
-    assert why in rendered("github-summary", report)
+    assert why in html.unescape(rendered("github-summary", report))
 
 
 def test_a_grade_is_the_same_number_everywhere() -> None:
@@ -433,7 +439,7 @@ def test_a_second_report_in_a_message_is_only_text() -> None:
 # --- a class: Canvas, Moodle --------------------------------------------------------------------------------------
 
 
-def result(student: str, report: Graded | Ungraded = MEASURED) -> Result:
+def result(student: str, report: Report = MEASURED) -> Result:
     return Result(student, report, Path(student, "report.json"))
 
 
@@ -546,7 +552,8 @@ def test_moodle_gets_a_grade_and_a_feedback_for_each_exercise_and_a_dash_for_non
     assert header == ["Student", "ex03_epoll", "ex03_epoll feedback", "ex04_io_uring", "ex04_io_uring feedback"]
     assert kim[1] == song[1] == "12"
     assert "Not passed: frag, bigreq, rst, api, budget." in kim[2]
-    assert song[3:] == ["-", ""]
+    assert song[3] == "-"
+    assert song[4].startswith("The submission is refused, and this is no zero: epoll_server.py:12: ")
 
 
 def test_moodles_feedback_is_html_in_which_nothing_of_a_strangers_is_an_element() -> None:

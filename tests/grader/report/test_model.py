@@ -10,11 +10,11 @@ import jsonschema
 import pytest
 
 from grader.report import model as report
-from grader.report.model import Check, Graded, Outcome, ScoredCheck, Ungraded
+from grader.report.model import Check, Outcome, Report, ScoredCheck, Ungraded
 from places import TESTS
 
 SAMPLES: dict[str, Any] = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
-REPORTS: dict[str, Graded | Ungraded] = SAMPLES["REPORTS"]
+REPORTS: dict[str, Report] = SAMPLES["REPORTS"]
 SCHEMA: Path = SAMPLES["SCHEMA"]
 
 each_report = pytest.mark.parametrize("sample", REPORTS.values(), ids=REPORTS)
@@ -37,12 +37,12 @@ def check(outcome: Outcome, **more: object) -> dict[str, Any]:
 
 
 @each_report
-def test_a_report_comes_back_from_its_json_as_it_was(sample: Graded | Ungraded) -> None:
+def test_a_report_comes_back_from_its_json_as_it_was(sample: Report) -> None:
     assert report.from_json(report.to_json(sample)) == sample
 
 
 @each_report
-def test_a_report_is_what_the_published_schema_describes(sample: Graded | Ungraded) -> None:
+def test_a_report_is_what_the_published_schema_describes(sample: Report) -> None:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
 
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from grader.report import terminal
-from grader.report.model import Check, Graded, Isolation, Outcome, Ungraded
+from grader.report.model import Check, Isolation, Outcome, Report
 from grader.report.terminal import OverviewRow
 from places import TESTS
 
 GOLDEN = TESTS / "golden"
 SAMPLES: dict[str, Any] = runpy.run_path(str(GOLDEN / "regenerate.py"))
 SCREENS = list(SAMPLES["SCREENS"])
-REPORTS: dict[str, Graded | Ungraded] = SAMPLES["REPORTS"]
+REPORTS: dict[str, Report] = SAMPLES["REPORTS"]
 screen: Callable[..., str] = SAMPLES["screen"]
 
 # A busy machine is not a failure, and the folder that the tests start in may be read-only.
@@ -35,7 +35,7 @@ ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;]*m")
 each_screen = pytest.mark.parametrize("name", SCREENS)
 
 
-def shown(report: Graded | Ungraded, **more: Any) -> str:
+def shown(report: Report, **more: Any) -> str:
     stream = io.StringIO()
     terminal.show_report(terminal.make_console(stream, colour=False, width=80), report, **more)
     return stream.getvalue()

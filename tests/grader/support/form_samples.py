@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.report.formats import Context
-from grader.report.model import Graded, Outcome, Ungraded
+from grader.report.model import Graded, Outcome, Report
 from places import TESTS
 
 GOLDEN = (TESTS / "golden") / "formats"
@@ -27,11 +27,11 @@ def all_outcomes() -> Graded:
     return report
 
 
-REPORTS: dict[str, Graded | Ungraded] = {
+REPORTS: dict[str, Report] = {
     **SAMPLES["REPORTS"],
     **KIT["KEPT"],
     "all_outcomes": all_outcomes(),
     "every_text": KIT["hostile"](KIT["STRANGER"]),
     "no_checks": SAMPLES["UNGRADED"].model_copy(update={"checks": ()}),
 }
-NO_GRADE = ["unmeasured", "ungraded", "no_checks", "bare"]  # the last is partial
+NO_GRADE = ["unmeasured", "ungraded", "refused", "no_checks", "bare"]  # the last is partial

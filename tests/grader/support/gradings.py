@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from grader.report.model import Graded, Ungraded, from_json
+from grader.report.model import Graded, Report, Ungraded, from_json
 from places import ROOT, TESTS
 
 TINY = TESTS / "tiny_course"
@@ -42,7 +42,7 @@ class Done:
     code: int
     out: str
     err: str
-    report: Graded | Ungraded | None
+    report: Report | None
 
     @property
     def graded(self) -> Graded:

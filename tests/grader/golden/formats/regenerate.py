@@ -12,7 +12,7 @@ from pathlib import Path
 
 from grader.report.folder import Result
 from grader.report.formats import FORMATS, Context, render, render_class
-from grader.report.model import Graded, Outcome, Ungraded
+from grader.report.model import Graded, Outcome, Report
 
 HERE = Path(__file__).parent
 SAMPLES = runpy.run_path(str(HERE.parent / "regenerate.py"), run_name="samples")
@@ -55,10 +55,11 @@ def hostile(text: str) -> Graded:
 
 
 MEASURED = SAMPLES["graded"](*[one for one in REPORTS["failing"].checks if one.outcome is not Outcome.UNMEASURED])
-KEPT: dict[str, Graded | Ungraded] = {
+KEPT: dict[str, Report] = {
     "measured": MEASURED,
     "unmeasured": REPORTS["failing"],
     "ungraded": REPORTS["ungraded"],
+    "refused": REPORTS["refused"],
     "hostile": SAMPLES["graded"](
         SAMPLES["scored"]("echo", "A line comes back", 5, Outcome.FAILED, failure=FAILURE("a", STRANGER))
     ),
@@ -70,6 +71,8 @@ CLASS = (
     Result("lee@uni.example", REPORTS["ungraded"], Path("lee@uni.example/ex03.json")),
     Result("park", REPORTS["failing"], Path("park/ex03.json")),
     Result("song", MEASURED, Path("song/ex03.json")),
+    Result("song", REPORTS["refused"].model_copy(update={"exercise": "ex04_io_uring"}), Path("song/ex04.json")),
+    Result("zoe", REPORTS["refused"], Path("zoe/ex03.json")),
 )
 
 
