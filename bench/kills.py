@@ -21,7 +21,7 @@ from grader.doctor.machine import machine
 from grader.grading.one import grade
 from grader.grading.order import Order
 from grader.grading.slot import BEST_LEVEL, Slots, Tools
-from grader.report.model import Graded, Ungraded
+from grader.report.model import Graded, Report
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 50
@@ -83,7 +83,7 @@ def kill_one(slot_pid: int, rng: random.Random) -> str:
     return "nobody"
 
 
-def told(report: Graded | Ungraded) -> str:
+def told(report: Report) -> str:
     return f"{report.score} points" if isinstance(report, Graded) else f"no verdict: {report.reason}"
 
 
