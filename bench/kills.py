@@ -21,7 +21,7 @@ from grader.doctor.machine import machine
 from grader.grading.one import grade
 from grader.grading.order import Order
 from grader.grading.slot import BEST_LEVEL, Slots, Tools
-from grader.report.model import Graded, Report
+from grader.report.model import Graded, Report, Ungraded
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 50
