@@ -13,6 +13,7 @@ from grader.course.model import Course, Exercise
 from grader.errors import UsageError
 from grader.publish import folder
 from grader.publish.tree import Tree
+from grader.report.formats.classroom import without_report
 
 _PINNED = re.compile(r"(?P<repository>[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+)@(?P<commit>[0-9a-f]{40})")
 _STEP = """\
@@ -53,7 +54,9 @@ def tree(course: Course, exercises: Sequence[Exercise], *, pinned: str) -> Tree:
             _STEP.format(number=one.number, slug=one.slug, title=_quotable(one.title.in_("en"))) for one in exercises
         ).rstrip("\n"),
         RESULTS="\n".join(
-            f"          {one.number.upper()}_RESULTS: ${{{{ steps.{one.number}.outputs.result }}}}" for one in exercises
+            f"          {one.number.upper()}_RESULTS: "
+            f"${{{{ steps.{one.number}.outputs.result || '{without_report()}' }}}}"
+            for one in exercises
         ),
         RUNNERS=",".join(one.number for one in exercises),
     )

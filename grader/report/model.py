@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from grader.failures import Evidence, Kind
+from grader.report.earlier import of_version_1
 from grader.words.languages import ENGLISH, language
 from grader.words.say import Words, say
 
@@ -339,7 +340,7 @@ def to_json(report: Report) -> str:
 
 
 def from_json(text: str | bytes) -> Report:
-    """A report from its JSON.
+    """A report from its JSON. One of version 1 is read as what it is in version 2.
 
     Raises:
         OtherVersion: it is of another version of the schema.
@@ -348,9 +349,12 @@ def from_json(text: str | bytes) -> Report:
     try:
         return _REPORT.validate_json(text, strict=True)
     except ValidationError:
-        if (version := _other_version(text)) is not None:
+        if (version := _other_version(text)) is None:
+            raise
+        try:
+            return _REPORT.validate_json(json.dumps(of_version_1(json.loads(text))), strict=True)
+        except (ValidationError, LookupError, TypeError, AttributeError):
             raise OtherVersion(version) from None
-        raise
 
 
 class OtherVersion(ValueError):

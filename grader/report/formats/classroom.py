@@ -32,6 +32,14 @@ def render(report: Report, files: Mapping[str, str]) -> str:
     return f"result={base64.b64encode(data).decode('ascii')}\n"
 
 
+def without_report() -> str:
+    """The value of `result` for a step that has written none: it was killed, or the kit did not start. An empty one
+    ends the reporter, and with it what every other exercise of the push has earned.
+    """
+    said = "There is no verdict, and this is no zero: the grading did not end. The log of its step says more."
+    return base64.b64encode(json.dumps(_none("no grade", said)).encode()).decode("ascii")
+
+
 def _encoded(report: Report, files: Mapping[str, str], message_chars: int) -> bytes:
     return json.dumps(_result(report, files, message_chars), ensure_ascii=False).encode()
 
@@ -40,9 +48,7 @@ def _result(report: Report, files: Mapping[str, str], message_chars: int) -> dic
     why = why_no_grade(report)
     if not isinstance(report, Graded) or why is not None:
         said = shortened(why or "", _MESSAGE_CHARS)
-        name = "refused" if isinstance(report, Refused) else "no grade"
-        test = {"name": name, "status": "error", "message": said, "test_code": "", "line_no": 0, "score": 0}
-        return {"version": _VERSION, "status": "error", "max_score": 0, "message": said, "tests": [test]}
+        return _none("refused" if isinstance(report, Refused) else "no grade", said)
     counted = [check for check in report.checks if check.outcome.counts]
     return {
         "version": _VERSION,
@@ -51,6 +57,11 @@ def _result(report: Report, files: Mapping[str, str], message_chars: int) -> dic
         "message": shortened("\n".join(remarks(report)), _MESSAGE_CHARS) or None,
         "tests": [_test(report, check, files, message_chars) for check in counted],
     }
+
+
+def _none(name: str, said: str) -> dict[str, Any]:
+    test = {"name": name, "status": "error", "message": said, "test_code": "", "line_no": 0, "score": 0}
+    return {"version": _VERSION, "status": "error", "max_score": 0, "message": said, "tests": [test]}
 
 
 def _test(report: Graded, check: ScoredCheck, files: Mapping[str, str], message_chars: int) -> dict[str, Any]:

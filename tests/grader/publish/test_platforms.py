@@ -424,6 +424,16 @@ def test_autolab_keeps_no_score_and_says_why_a_file_was_refused(
     assert "is refused, and this is no zero: tiny.py is UTF-16" in output and "Save as UTF-8" in output
 
 
+@pytest.mark.parametrize("target", ["gradescope", "prairielearn", "autolab"])
+def test_each_readme_says_what_becomes_of_who_is_refused_ungraded_and_absent(
+    trees: dict[str, Tree], target: str
+) -> None:
+    page = trees[target]["README.md"].data.decode()
+    _, _, rows = page.partition("## Refused, or no verdict")
+    for word in ("cannot be graded", "the machine or the kit broke", "nothing was handed in"):
+        assert f"| {word}" in rows
+
+
 # --- the step that all three share --------------------------------------------------------------------------------
 
 

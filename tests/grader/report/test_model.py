@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from grader.report import model as report
-from grader.report.model import Check, Outcome, Report, ScoredCheck, Ungraded
+from grader.report.model import Check, Graded, Outcome, Report, ScoredCheck, Ungraded
 from places import TESTS
 
 SAMPLES: dict[str, Any] = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
@@ -86,6 +86,38 @@ def test_another_version_of_the_schema_is_refused_with_what_to_do(version: int, 
 
     with pytest.raises(report.OtherVersion, match=f"of version {version}, and this kit reads version 2. {cure}"):
         report.from_json(text)
+
+
+def of_version_1(*checks: dict[str, Any], **more: Any) -> str:
+    common = json.loads(report.to_json(REPORTS["full_pass"]))
+    for key in ("language", "graded_at", "submission_digest", "score", "max_score", "measurable_score", "partial"):
+        del common[key]
+    return json.dumps(common | {"schema": "tracegrade/report/1", "checks": checks} | more)
+
+
+def check_1(outcome: str, message: str, score: int | None) -> dict[str, Any]:
+    keys = {"name": outcome, "title": "T", "points": 5, "outcome": outcome, "message": message, "duration_s": 0.1}
+    return keys | {"measurements": [], "score": score}
+
+
+def test_a_report_of_version_1_is_read_as_what_it_says() -> None:
+    checks = [check_1("passed", "", 5), check_1("timed_out", "too slow", 0), check_1("unmeasured", "", None)]
+    sums = {"score": 5, "max_score": 15, "measurable_score": 10, "partial": False}
+
+    read = report.from_json(of_version_1(*checks, **sums))
+
+    assert isinstance(read, Graded) and (read.score, read.official, read.graded_at) == (5, True, None)
+    assert [one.message("en") for one in read.checks] == [
+        "", "seen: too slow", "a report of version 1 does not say why",
+    ]  # fmt: skip
+    lost = report.from_json(of_version_1(graded=False, reason="The machine went down."))
+    assert isinstance(lost, Ungraded) and lost.reason == "The machine went down."
+
+
+@pytest.mark.parametrize("odd", [{"checks": None}, {"checks": [{}]}, {"isolation": "guarded"}, {"note": ""}])
+def test_what_is_not_exactly_of_version_1_is_guessed_at_by_nobody(odd: dict[str, Any]) -> None:
+    with pytest.raises(report.OtherVersion, match="Grade the submission again"):
+        report.from_json(of_version_1(**{"graded": False, "reason": "it rained"} | odd))
 
 
 @pytest.mark.parametrize("text", ["", "{}", "null", b"\xff", '{"graded": null}', '{"graded": true}'])
