@@ -8,6 +8,8 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from grader.commands.course import course_option
+from grader.commands.submissions import students_who_handed_in, submissions_option
 from grader.errors import PASSED, SOMETHING_FAILED, UsageError
 from grader.report.formats import FORMATS, Roster, Sheet, render, render_class
 from grader.report.output import Target, require_writable
@@ -54,6 +56,8 @@ _FORMS = "\b\nForms:\n" + "\n".join(f"  {name:<16}{form.purpose}" for name, form
 @click.option("--exercise", metavar="NAME", help="Only the grades of this exercise (canvas, moodle).")
 @click.option("--roster", type=click.Path(path_type=Path), metavar="FILE", help="Canvas's own export (canvas).")
 @click.option("--unofficial", is_flag=True, help="Also grades that are not official (canvas, moodle).")
+@submissions_option
+@course_option
 def convert(results: Path | None, formats: tuple[str, ...], outputs: tuple[str, ...], **options: Any) -> NoReturn:
     """Reports that are made already, in other tools' forms.
 
@@ -81,8 +85,10 @@ def convert(results: Path | None, formats: tuple[str, ...], outputs: tuple[str, 
         for said in dict.fromkeys(said for sheet in sheets for said in (*sheet.left_out, *sheet.notes)):
             click.echo(said, err=True)
         sys.exit(SOMETHING_FAILED if any(sheet.left_out for sheet in sheets) else PASSED)
-    if options["exercise"] or options["unofficial"]:
-        raise UsageError("--exercise and --unofficial choose grades of a class: they go with canvas and moodle.")
+    if any(options.values()):
+        given = next(name for name, value in options.items() if value)
+        said = "--exercise, --unofficial, --submissions and --course are about a class: they go with canvas and moodle."
+        raise UsageError(f"{said} Leave out --{given.removesuffix('_dir')}.")
     _convert_report(results, targets)
     sys.exit(PASSED)
 
@@ -102,6 +108,8 @@ def _convert_class(
     exercise: str | None,
     roster: Path | None,
     unofficial: bool,
+    submissions: Path | None,
+    course_dir: Path | None,
 ) -> Sequence[Sheet]:
     from grader.report.folder import absent_from, read_results, students_in
 
@@ -109,11 +117,12 @@ def _convert_class(
     found = [result for result in results if _is_of(result.report.exercise, exercise)]
     if not found:
         raise UsageError(f"{folder}: no report on {exercise} here. Name the exercise as its reports do.")
+    everybody = {*students_in(folder), *students_who_handed_in(found, submissions, course_dir)}
     listed = None if roster is None else Roster(str(roster), _text_of(roster))
     sheets = [render_class(name, found, unofficial=unofficial, roster=listed) for name, _ in targets]
     for (_, target), sheet in zip(targets, sheets, strict=True):
         target.write(sheet.text)
-    nobody = sorted({*students_in(folder)} - {result.student for result in results})
+    nobody = sorted(everybody - {result.student for result in results})
     left_out = [f"{student}: no report. Nothing was handed in, or it was not graded." for student in nobody]
     elsewhere = absent_from(found, {result.student for result in results})
     notes = [f"{student}, {slug}: no report." for slug, students in elsewhere.items() for student in students]

@@ -9,6 +9,7 @@ import click
 
 from grader.commands.course import course_option
 from grader.commands.environment import course_at
+from grader.commands.submissions import students_who_handed_in, submissions_option
 from grader.doctor.programs import search_path
 from grader.errors import PASSED, SOMETHING_FAILED, UsageError
 
@@ -27,7 +28,11 @@ def gradebook() -> None:
 )
 @click.option("--unofficial", is_flag=True, help="Take reports that are not official, or of some checks only.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
-def sync(results: Path, db: str, *, unofficial: bool, dry_run: bool) -> None:
+@submissions_option
+@course_option
+def sync(
+    results: Path, db: str, *, unofficial: bool, dry_run: bool, submissions: Path | None, course_dir: Path | None
+) -> None:
     """Write the reports RESULTS/<student>/<name>.json into the gradebook: all of them, or nothing.
 
     What a person entered there stays. To do it again changes nothing.
@@ -36,7 +41,8 @@ def sync(results: Path, db: str, *, unofficial: bool, dry_run: bool) -> None:
     from grader.report.folder import read_results, students_in
 
     found = read_results(results)
-    synced = book.sync(found, db, students=students_in(results), unofficial=unofficial, dry_run=dry_run)
+    students = {*students_in(results), *students_who_handed_in(found, submissions, course_dir)}
+    synced = book.sync(found, db, students=students, unofficial=unofficial, dry_run=dry_run)
     for line in synced.lines(db, dry_run=dry_run):
         click.echo(line)
 
