@@ -14,6 +14,8 @@ from grader.grading.order import Order
 from grader.grading.slot import Tools
 from grader.report.model import Refused, Report
 
+_CALLED = "What was handed in"
+
 
 def grade_own_work(course: Course, exercise: Exercise) -> Report:
     """Grade what stands in the course, by whoever works on it.
@@ -25,7 +27,7 @@ def grade_own_work(course: Course, exercise: Exercise) -> Report:
     return grade_quietly(Order.of(course, exercise, exercise.handout_dir, machine(path=path)), Tools.found(path))
 
 
-def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str], *, called: str) -> Report:
+def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str], *, called: str = _CALLED) -> Report:
     """Grade what somebody handed in, as texts by the names of their files. `called` is what a report calls the whole:
     the folder that the texts are in tells a student nothing, and is gone by then.
 
@@ -40,7 +42,7 @@ def grade_texts(course: Course, exercise: Exercise, files: Mapping[str, str], *,
         return grade_quietly(order, Tools.found(path))
 
 
-def refuse(course: Course, exercise: Exercise, error: SubmissionError, *, called: str) -> Refused:
+def refuse(course: Course, exercise: Exercise, error: SubmissionError, *, called: str = _CALLED) -> Refused:
     """The report of what a host itself found to be none that can be graded."""
     order = Order.of(course, exercise, exercise.handout_dir, machine(path=search_path()), own=False, called=called)
     return refused(order, error)

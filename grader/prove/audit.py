@@ -27,7 +27,7 @@ from grader.prove.figures import Measured, check_of, disagreements, figures_of, 
 from grader.prove.playback import without_needs, write_playback
 from grader.prove.promises import DEAR, Promises, folders, points_lost, read_promises
 from grader.prove.translated import lacking, languages_of
-from grader.report.model import Isolation, Machine, Outcome, Report
+from grader.report.model import Isolation, Machine, Outcome, Refused, Report
 
 _EARN_NOTHING = {"stub": "the stub earns", "playback": "what plays back the answers of another seed earns"}
 
@@ -282,7 +282,7 @@ def _played_back(plan: Plan, row: Row, exercise: Exercise, slots: Slots) -> Repo
 
 def _off(row: Row, report: Report) -> Iterator[str]:
     if not report.graded:
-        yield f"no verdict: {report.reason}"
+        yield f"{'refused' if isinstance(report, Refused) else 'no verdict'}: {report.reason}"
         return
     if row.shows:
         return
