@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from grader import __version__
+from grader.commands.classes import class_
 from grader.commands.course import audit, doctor, new, schema, stubs
 from grader.commands.forms import convert
 from grader.commands.grade import grade_exercise
@@ -19,7 +20,7 @@ from grader.commands.grades import gradebook, verify_parity
 from grader.commands.publishing import publish
 from grader.errors import MISUSED, NO_VERDICT, PASSED, KitError
 
-_COMMANDS = (grade_exercise, audit, convert, doctor, gradebook, new, publish, schema, stubs, verify_parity)
+_COMMANDS = (grade_exercise, audit, class_, convert, doctor, gradebook, new, publish, schema, stubs, verify_parity)
 
 
 class _ExerciseFirst(click.Group):

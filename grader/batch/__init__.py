@@ -1,0 +1,1 @@
+"""Many gradings: a class's work taken in, graded on several slots and taken up again where it ended."""
