@@ -155,8 +155,11 @@ def _folders(top: Path) -> Iterator[tuple[Path, frozenset[str]]]:
     waiting, left = deque([top]), _MOST_ENTRIES
     while waiting and left > 0:
         folder = waiting.popleft()
-        with os.scandir(folder) as found:
-            entries = sorted(islice(found, left), key=lambda entry: entry.name)
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(islice(found, left), key=lambda entry: entry.name)
+        except PermissionError:  # what is wanted may be elsewhere; of the top, collecting tells it
+            continue
         left -= len(entries)
         yield folder, frozenset(one.name for one in entries if not one.is_dir(follow_symlinks=False))
         if len(folder.parts) - len(top.parts) < _DEEPEST:

@@ -186,7 +186,7 @@ def test_a_submission_that_cannot_be_graded_is_off_and_told(course: Tiny) -> Non
     done = course.type("audit", "--references")
 
     assert done.code == 1
-    assert "no report: " in done.out
+    assert "refused: tiny.py:2: " in done.out
     assert "NUL" in done.out
 
 

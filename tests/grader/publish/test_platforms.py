@@ -6,9 +6,11 @@ What a platform reads is checked by rules written from its documentation: see th
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -430,7 +432,7 @@ def test_each_readme_says_what_becomes_of_who_is_refused_ungraded_and_absent(
 ) -> None:
     page = trees[target]["README.md"].data.decode()
     _, _, rows = page.partition("## Refused, or no verdict")
-    for word in ("cannot be graded", "the machine or the kit broke", "nothing was handed in"):
+    for word in ("what was handed in cannot be graded", "the machine or the kit broke", "nothing was handed in"):
         assert f"| {word}" in rows
 
 
@@ -472,6 +474,23 @@ def test_a_link_to_a_folder_is_not_followed(handed_in: Path, tmp_path: Path, tin
     (tmp_path / "checks/tiny.py").touch()
     (handed_in / "work").symlink_to(tmp_path / "checks")
     assert entry.find(handed_in, tiny) == handed_in
+
+
+def test_a_folder_that_is_closed_to_us_hides_no_other(tmp_path: Path, tiny: Exercise) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders let nobody but their owner through
+        top = Path(name)
+        top.chmod(0o755)
+        (top / "work").mkdir(mode=0o755)
+        (top / "work/tiny.py").touch()
+        (top / "closed").mkdir(mode=0)
+        before = os.geteuid()
+        os.seteuid(65534 if before == 0 else before)
+        try:
+            found = entry.find(top, tiny)
+        finally:
+            os.seteuid(before)
+        (top / "closed").chmod(0o700)
+    assert found == top / "work"
 
 
 def test_two_folders_that_may_be_meant_are_named(handed_in: Path, tiny: Exercise) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.report.formats import Context
-from grader.report.model import Graded, Outcome, Report
+from grader.report.model import Graded, Outcome, Refused, Report
 from places import TESTS
 
 GOLDEN = (TESTS / "golden") / "formats"
@@ -27,11 +27,19 @@ def all_outcomes() -> Graded:
     return report
 
 
+def hostile_refused(text: str) -> Refused:
+    """A refusal with this in every text that it has."""
+    refusal = {"what": text, "file": text, "line": 7, "why": text, "cure": text}
+    texts = dict.fromkeys(("title", "exercise", "kit_version", "checks_digest"), text)
+    return Refused.model_validate(SAMPLES["REFUSED"].model_dump(by_alias=True) | texts | {"refusal": refusal})
+
+
 REPORTS: dict[str, Report] = {
     **SAMPLES["REPORTS"],
     **KIT["KEPT"],
     "all_outcomes": all_outcomes(),
     "every_text": KIT["hostile"](KIT["STRANGER"]),
+    "hostile_refused": hostile_refused(KIT["STRANGER"]),
     "no_checks": SAMPLES["UNGRADED"].model_copy(update={"checks": ()}),
 }
 NO_GRADE = ["unmeasured", "ungraded", "refused", "no_checks", "bare"]  # the last is partial
