@@ -134,7 +134,8 @@ def _graded(item: Item, plan: Plan, slots: Slots) -> Report:
         called=_CALLED if item.source is not None else item.exercise.slug,
     )
     if item.source is None:
-        return refused(order, SubmissionError(Place(order.called), f": {NOTHING}", "Hand in, or ask your instructor."))
+        error = SubmissionError(Place(order.called), f": {NOTHING}", "Hand in, or ask your instructor.")
+        return refused(order, error, absent=True)
     _require_box(slots)
     for _ in range(TRIES - 1):
         report = grade(order, slots, lambda _start: None, lambda _check: None)

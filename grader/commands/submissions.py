@@ -35,11 +35,10 @@ def students_who_handed_in(
     """
     if submissions is None:
         return []
-    from grader.grading.outdated import outdated, submissions_in
+    from grader.batch.outdated import compare
 
-    there = submissions_in(submissions)
-    exercises = {one.slug: one for one in course_at(course_dir).exercises}
-    if lines := outdated(results, there, exercises):
+    there, lines = compare(results, submissions, course_at(course_dir))
+    if lines:
         more = [f"  and {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
         listed = "\n".join([*(f"  {line}" for line in lines[:_MOST_LINES]), *more])
         raise UsageError(

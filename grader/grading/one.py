@@ -79,8 +79,8 @@ def grade_quietly(order: Order, tools: Tools) -> Report:
         return grade(order, slots, lambda _start: None, lambda _check: None)
 
 
-def refused(order: Order, error: SubmissionError) -> Refused:
-    """The report of a submission that cannot be graded."""
+def refused(order: Order, error: SubmissionError, *, absent: bool = False) -> Refused:
+    """The report of a submission that cannot be graded; `absent`: because there is none."""
     place = error.place
     refusal = Refusal(
         what=order.called,
@@ -89,6 +89,7 @@ def refused(order: Order, error: SubmissionError) -> Refused:
         column=place.column,
         why=f"{place.named(place.file or order.called)}{error.said}.",
         cure=error.cure,
+        absent=absent,
     )
     common = _common(order, (), None, moment(datetime.now(UTC)))
     return Refused(refusal=refusal, **common | {"submission_digest": error.digest})

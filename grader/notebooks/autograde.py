@@ -27,7 +27,7 @@ from grader.course.load import load_course
 from grader.course.model import Course
 from grader.errors import CourseError, KitError, Place, SubmissionError
 from grader.grading.hosted import grade_texts, refuse
-from grader.notebooks.cells import COURSE, MAGIC, NO_VERDICT, REFUSED, check_of, first_line
+from grader.notebooks.cells import ABSENT, COURSE, MAGIC, NO_VERDICT, REFUSED, check_of, first_line
 from grader.notebooks.extension import NoVerdict, verdict, words
 from grader.report.model import Graded, Outcome, Refused, Report
 
@@ -295,7 +295,7 @@ class ExportVerdicts(CsvExportPlugin):
 def _why_waiting(submission: Any) -> str:
     """What the comments begin with that autograding, or a sync of reports, has written."""
     comments = [comment.auto_comment or "" for notebook in submission.notebooks for comment in notebook.comments]
-    for word, why in ((REFUSED, "refused"), (NO_VERDICT, "no verdict")):
+    for word, why in ((REFUSED, "refused"), (ABSENT, "nothing handed in"), (NO_VERDICT, "no verdict")):
         if any(comment.lstrip().startswith(word) for comment in comments):
             return why
     return "not all of it is graded"

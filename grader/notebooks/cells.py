@@ -8,7 +8,11 @@ taken for another cell.
 COURSE = "course"  # the folder beside a notebook that its checks come from
 MAGIC = "%%solution"  # the first word of a cell that is handed in; the second is the file that the cell stands for
 SOLUTION = "solution"  # the cell that is handed in, where nbgrader keeps what a student is told
-REFUSED, NO_VERDICT = "Refused:", "There is no verdict"  # how an automatic comment begins of what has no score
+REFUSED, NO_VERDICT, ABSENT = (
+    "Refused:",
+    "There is no verdict",
+    "Nothing was handed in",
+)  # how an automatic comment begins of what has no score
 _CHECK = "check-"
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from grader.errors import UsageError
-from grader.notebooks.cells import NO_VERDICT, REFUSED, assignment, check_cell, check_of
+from grader.notebooks.cells import ABSENT, NO_VERDICT, REFUSED, assignment, check_cell, check_of
 from grader.report.folder import Result
-from grader.report.model import Check, Graded, Outcome, Refused, Ungraded
+from grader.report.model import Check, Graded, Outcome, Refusal, Refused, Ungraded
 from grader.safe_text import safe_text
 
 _NAME_CHARS: Final = 128  # of every name in nbgrader's tables; PostgreSQL refuses more
@@ -28,6 +28,7 @@ class Entry:
         scores: by cell; None where there is no verdict.
         comment: what the student reads.
         refused: what is refused, and the cure; None when it was not refused.
+        absent: nothing was handed in.
         graded_at: as the report's; None when it does not say.
         file: the report's.
     """
@@ -36,6 +37,7 @@ class Entry:
     scores: Mapping[str, int | None]
     comment: str | None
     refused: str | None
+    absent: bool
     graded_at: str | None
     file: Path
 
@@ -129,6 +131,8 @@ def _entry(result: Result, points: Mapping[str, int]) -> Entry:
     scores: Mapping[str, int | None] = {}
     said = list[str]()
     match report:
+        case Refused(refusal=Refusal(absent=True)):
+            said = [f"{ABSENT}, so there is nothing to grade."]
         case Refused(reason=reason):
             said = [f"{REFUSED} this was not graded, and that is no zero.", reason]
         case Ungraded(reason=reason):
@@ -144,7 +148,8 @@ def _entry(result: Result, points: Mapping[str, int]) -> Entry:
         student=result.student,
         scores=scores,
         comment=_comment(said),
-        refused=report.reason if isinstance(report, Refused) else None,
+        refused=report.reason if isinstance(report, Refused) and not report.refusal.absent else None,
+        absent=isinstance(report, Refused) and report.refusal.absent,
         graded_at=report.graded_at,
         file=result.file,
     )

@@ -55,7 +55,7 @@ class Synced:
     Attributes:
         no_verdict: who waits for a person, as "ex03 ada".
         refused: who waits for a person, as "ex03 ada: why, and the cure".
-        absent: who has neither a report nor a row, as "ex03 ada".
+        absent: who has handed in nothing: by a report that says so, or with neither a report nor a row; as "ex03 ada".
         unknown: assignments that no report and no gradebook knows the checks of.
     """
 
@@ -150,6 +150,8 @@ def _written(connection: "Connection", db: str, exercises: Sequence[Entries], st
             for entry in entries.by_student.values():
                 if entry.refused is not None:
                     refused.append(f"{entries.assignment} {entry.student}: {_one_line(entry.refused)}")
+                elif entry.absent:
+                    absent.append(f"{entries.assignment} {entry.student}")
             if page is None:
                 unknown.append(entries.assignment)
                 no_verdict += [f"{entries.assignment} {one.student}" for one in _without_verdict(entries)]
@@ -167,7 +169,7 @@ def _written(connection: "Connection", db: str, exercises: Sequence[Entries], st
                 else:
                     changes.append(change)
                 missing = any(entry.scores.get(name) is None for name, points in page.points.items() if points)
-                if missing and entry.refused is None:
+                if missing and entry.refused is None and not entry.absent:
                     no_verdict.append(f"{entries.assignment} {entry.student}")
             session.flush()
         if stale:
@@ -187,7 +189,7 @@ def _written(connection: "Connection", db: str, exercises: Sequence[Entries], st
 
 
 def _without_verdict(entries: Entries) -> Sequence[Entry]:
-    return [entry for entry in entries.by_student.values() if entry.refused is None]
+    return [entry for entry in entries.by_student.values() if entry.refused is None and not entry.absent]
 
 
 def _one_line(text: str) -> str:
@@ -300,8 +302,8 @@ class _Page:
             return None
         old = "nothing" if new else _shown(before, self.points)
         now = _shown({name: entry.scores.get(name) for name in self._checks}, self.points)
-        if entry.refused is not None:
-            now = "refused"
+        if entry.refused is not None or entry.absent:
+            now = "refused" if entry.refused is not None else "nothing handed in"
         after = f"{now}, with another comment" if old == now else now
         return Change(self._assignment.name, entry.student, old, after, tuple(overridden))
 

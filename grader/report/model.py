@@ -288,6 +288,7 @@ class Refusal(_Value):
     column: int | None = Field(default=None, ge=1, description="In characters.")
     why: str = Field(description="One sentence, which begins with the place.")
     cure: str = Field(description="What to do, for whoever handed it in.")
+    absent: bool = Field(default=False, description="Nothing was handed in at all.")
 
 
 class Refused(_Report):
@@ -296,6 +297,11 @@ class Refused(_Report):
     graded: Literal[False] = False
     refusal: Refusal
     checks: tuple[()] = Field(default=(), description="None was run.")
+
+    @property
+    def word(self) -> str:
+        """What it is called, in a sentence and in a table."""
+        return "nothing handed in" if self.refusal.absent else "refused"
 
     @property
     def reason(self) -> str:

@@ -368,7 +368,8 @@ def _put_refused(console: Console, name: str, report: Refused) -> None:
     tell = language(report.language).tell
     refusal = report.refusal
     _put(console, "")
-    lines = say("REFUSED: {name}", name=name), say("Not graded, and no zero: this run has no score at all.")
+    ended = say("NOTHING HANDED IN: {name}", name=name) if refusal.absent else say("REFUSED: {name}", name=name)
+    lines = ended, say("Not graded, and no zero: this run has no score at all.")
     banner(console, map(tell, lines))
     _put_paragraphs(console, refusal.why, indent=0)
     _put(console, "")

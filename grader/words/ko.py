@@ -85,6 +85,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "할 일: 원인을 없앤 뒤 같은 명령을 다시 입력하십시오. 이 컴퓨터에 없는 것은 `grade doctor` 명령이 알려 줍니다.",
     ),
     "REFUSED: {name}": ("b83686a3", "채점 거부: {name}"),
+    "NOTHING HANDED IN: {name}": ("88555bb0", "제출물 없음: {name}"),
     "Not graded, and no zero: this run has no score at all.": (
         "5c3cd643",
         "채점하지 않았고, 0점이 아닙니다. 이번 채점에는 점수가 없습니다.",

@@ -48,7 +48,7 @@ def _result(report: Report, files: Mapping[str, str], message_chars: int) -> dic
     why = why_no_grade(report)
     if not isinstance(report, Graded) or why is not None:
         said = shortened(why or "", _MESSAGE_CHARS)
-        return _none("refused" if isinstance(report, Refused) else "no grade", said)
+        return _none(report.word if isinstance(report, Refused) else "no grade", said)
     counted = [check for check in report.checks if check.outcome.counts]
     return {
         "version": _VERSION,

@@ -41,7 +41,7 @@ def _of_refusal(report: Refused, files: Mapping[str, str]) -> str:
     place = {}
     if (file := files.get(report.refusal.file or "")) is not None:
         place = {"file": file} | ({"line": str(report.refusal.line)} if report.refusal.line else {})
-    return _command("error", report.reason, **place, title=f"{report.exercise}: refused")
+    return _command("error", report.reason, **place, title=f"{report.exercise}: {report.word}")
 
 
 def _of_check(report: Report, check: Check, files: Mapping[str, str]) -> str:

@@ -18,7 +18,10 @@ _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 def render(report: Report) -> str:
     cases = [_case(report, check) for check in report.checks]
     if isinstance(report, Refused):
-        cases.append(_none(report, "submission", "refused", "The submission is refused, and this is no zero."))
+        if report.refusal.absent:
+            cases.append(_none(report, "submission", "absent", "Nothing was handed in."))
+        else:
+            cases.append(_none(report, "submission", "refused", "The submission is refused, and this is no zero."))
     elif isinstance(report, Ungraded):
         cases.append(_none(report, "verdict", "no_verdict", "There is no verdict."))
     numbers = {

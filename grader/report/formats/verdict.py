@@ -12,6 +12,8 @@ from grader.report.model import Check, Graded, Refused, Report, Ungraded
 
 def why_no_grade(report: Report) -> str | None:
     """Why this report is no grade, in a sentence; None when its score is one."""
+    if isinstance(report, Refused) and report.refusal.absent:
+        return f"There is no submission, so this is no grade: {report.reason}"
     if isinstance(report, Refused):
         return f"The submission is refused, and this is no zero: {report.reason}"
     if isinstance(report, Ungraded):
@@ -46,7 +48,7 @@ def headline(report: Report) -> str:
     name = f"{report.title} ({report.exercise})"
     if isinstance(report, Graded):
         return f"{name}: {report.score} of {report.max_score} points"
-    return f"{name}: {'refused' if isinstance(report, Refused) else 'no verdict'}"
+    return f"{name}: {report.word if isinstance(report, Refused) else 'no verdict'}"
 
 
 def circumstances(report: Report) -> dict[str, str]:

@@ -108,6 +108,7 @@ def test_who_is_in_no_folder_of_the_exercise_is_absent(course: Tiny) -> None:
 
     report = from_json((course.root / "results/s00/ex91.json").read_bytes())
     assert isinstance(report, Refused), done.err
+    assert report.refusal.absent
     assert report.reason == "ex91_other: nothing was handed in. Hand in, or ask your instructor."
     assert "11 with nothing handed in:" in done.out  # and s04 in neither
 

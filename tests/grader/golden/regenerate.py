@@ -23,6 +23,7 @@ from grader.report.model import (
     Machine,
     Measurement,
     Outcome,
+    Refusal,
     Refused,
     Report,
     ScoredCheck,
@@ -220,6 +221,19 @@ REFUSED = Refused.model_validate(
     }
 )
 
+ABSENT = REFUSED.model_copy(
+    update={
+        "submission_digest": None,
+        "refusal": Refusal(
+            what="ex03_epoll",
+            file=None,
+            why="ex03_epoll: nothing was handed in.",
+            cure="Hand in, or ask your instructor.",
+            absent=True,
+        ),
+    }
+)
+
 BARE = graded(
     BASIC,
     isolation=Isolation.BARE,
@@ -258,6 +272,7 @@ REPORTS: dict[str, Report] = {
     "failing": FAILING,
     "ungraded": UNGRADED,
     "refused": REFUSED,
+    "absent": ABSENT,
     "bare": BARE,
     "korean": KOREAN,
 }
@@ -292,6 +307,7 @@ SCREENS: dict[str, Callable[[Console], None]] = {
     "failing_from_file": lambda console: terminal.show_report(console, FAILING, hints_shown=False),
     "ungraded": lambda console: live(console, UNGRADED),
     "refused": lambda console: live(console, REFUSED),
+    "absent": lambda console: live(console, ABSENT),
     "bare": bare,
     "korean": lambda console: live(console, KOREAN),
     "overview": overview,

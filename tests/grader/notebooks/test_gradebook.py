@@ -34,7 +34,7 @@ from postgres import PASSWORD, Server, server
 
 SAMPLES: dict[str, Any] = runpy.run_path(str(TESTS / "golden" / "regenerate.py"))
 BIN = Path(sys.executable).parent
-LOST, REFUSED = SAMPLES["UNGRADED"], SAMPLES["REFUSED"]
+LOST, REFUSED, ABSENT = SAMPLES["UNGRADED"], SAMPLES["REFUSED"], SAMPLES["ABSENT"]
 
 
 scored: Callable[..., ScoredCheck] = SAMPLES["scored"]
@@ -347,6 +347,13 @@ def test_a_refused_student_waits_for_a_person_with_the_reason_and_loses_the_scor
     assert write(db, results).changes == ()
 
 
+def test_a_report_that_nothing_was_handed_in_is_no_refusal(db: str, results: Path) -> None:
+    synced = write(db, hand_in(results, ada=report(), fay=ABSENT))
+
+    assert (synced.absent, synced.refused, synced.no_verdict) == (("ex03 fay",), (), ())
+    assert "ex03 fay: nothing -> nothing handed in" in list(synced.lines(db, dry_run=False))
+
+
 def test_who_is_refused_is_named_where_nobody_knows_the_checks(db: str, results: Path) -> None:
     said = list(write(db, hand_in(results, zoe=REFUSED)).lines(db, dry_run=False))
 
@@ -416,7 +423,7 @@ def test_what_a_program_has_printed_is_no_stamp(db: str, results: Path) -> None:
 
 
 def test_an_export_says_why_there_is_no_score(db: str, results: Path, tmp_path: Path) -> None:
-    hand_in(results, ada=report(), eve=LOST, zoe=REFUSED)
+    hand_in(results, ada=report(), eve=LOST, zoe=REFUSED, fay=ABSENT)
     hand_in(results, **{"Doe, Jane": REFUSED, "two\nlines": report()})
     write(db, results)
     with opened(db) as gradebook:
@@ -434,6 +441,7 @@ def test_an_export_says_why_there_is_no_score(db: str, results: Path, tmp_path: 
         "ada": ("10.0", ""),
         "eve": ("", "no verdict"),
         "zoe": ("", "refused"),
+        "fay": ("", "nothing handed in"),
         "Doe, Jane": ("", "refused"),
         "two\nlines": ("10.0", ""),
         "dan": ("", "nothing handed in"),

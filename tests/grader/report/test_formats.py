@@ -122,6 +122,7 @@ def test_what_is_no_grade_is_a_zero_in_no_form_and_says_why(report: str) -> None
     whys = {
         "unmeasured": "37 of 39 points",
         "bare": "Only some of the checks",
+        "absent": "There is no submission, so this is no grade: ex03_epoll: nothing was handed in.",
         "refused": "epoll_server.py:12: the byte 0xfc is not UTF-8. Save as UTF-8 in your editor.",
     }
     why = whys.get(report, "There is no verdict")

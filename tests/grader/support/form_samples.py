@@ -42,4 +42,4 @@ REPORTS: dict[str, Report] = {
     "hostile_refused": hostile_refused(KIT["STRANGER"]),
     "no_checks": SAMPLES["UNGRADED"].model_copy(update={"checks": ()}),
 }
-NO_GRADE = ["unmeasured", "ungraded", "refused", "no_checks", "bare"]  # the last is partial
+NO_GRADE = ["unmeasured", "ungraded", "refused", "absent", "no_checks", "bare"]  # the last is partial

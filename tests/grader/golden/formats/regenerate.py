@@ -60,6 +60,7 @@ KEPT: dict[str, Report] = {
     "unmeasured": REPORTS["failing"],
     "ungraded": REPORTS["ungraded"],
     "refused": REPORTS["refused"],
+    "absent": REPORTS["absent"],
     "hostile": SAMPLES["graded"](
         SAMPLES["scored"]("echo", "A line comes back", 5, Outcome.FAILED, failure=FAILURE("a", STRANGER))
     ),
