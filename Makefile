@@ -36,12 +36,11 @@ demo: core
 test: dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
 	# Side by side, because each waits for boxes half of its time; the audit's words come last. It grades the references,
 	# so pytest does not do it again here (by itself it does). Which tests one worker has, tests/grader/conftest.py says.
 	log=$$(mktemp); $(BIN)/grade audit --quick >"$$log" 2>&1 & audit=$$!; \
 	trap 'kill $$audit 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+	$(BIN)/mypy && $(BIN)/lint-imports || exit 1; \
 	tests=0; $(BIN)/pytest tests/grader -n 4 --dist loadgroup --no-loadscope-reorder || tests=$$?; \
 	proven=0; wait $$audit || proven=$$?; cat "$$log"; \
 	[ $$tests -eq 0 ] && [ $$proven -eq 0 ]
