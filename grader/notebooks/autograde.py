@@ -33,6 +33,7 @@ from grader.report.model import Graded, Outcome, Refused, Report
 
 _Processed = tuple[NotebookNode, ResourcesDict]
 _MISTAKE = "tracegrade_mistake"  # in the metadata of a solution cell, which are the release's and not the student's
+_HIDDEN = "      Graded with your instructor's sizes: a run of your own has other numbers, and the same limits.\n"
 _CALLED = "The notebook"
 _NOTEBOOK = Place(_CALLED)
 _REFUSED = "Refused"  # the name of the error that stands in the outputs of a notebook that is refused
@@ -122,6 +123,7 @@ class GradeInBox(NbGraderPreprocessor):
         names = resources["nbgrader"]
         try:
             report = self._report(nb, names["assignment"])
+            self.log.info("%s of %s: graded with the %s sizes", names["notebook"], names["student"], report.sizes)
             why = "" if isinstance(report, Graded) else report.reason
         except KitError as error:
             report, why = None, str(error)
@@ -197,8 +199,9 @@ def _told(report: Report, cell: NotebookNode) -> list[NotebookNode]:
         raise NoVerdict("This cell is none of the exercise's checks, and no cell is executed: grade it by hand.")
     check = verdict(report, name)
     points = float(cell.metadata.nbgrader.points) if check.outcome is Outcome.PASSED else 0.0
+    sizes = _HIDDEN if report.sizes == "hidden" and check.outcome.loses_points else ""
     return [
-        _output("stream", name="stdout", text=words(check, report.language)),
+        _output("stream", name="stdout", text=words(check, report.language) + sizes),
         _output("execute_result", data={"text/plain": repr(points)}, execution_count=None),
     ]
 

@@ -23,7 +23,7 @@ from grader.report.model import Graded, Outcome, Refused, Report, ScoredCheck
 from grader.safe_text import safe_text
 
 _LONGEST = 4_000  # characters of a line: a reason is a paragraph, which a browser wraps
-_COLUMNS = 100  # of a cell's output, which neither wraps nor has a size that could be asked for
+_COLUMNS = 82  # of a cell's output, which does not wrap; of what is longer, `nbgrader validate` shows the beginning
 
 
 class NoVerdict(Exception):
@@ -107,10 +107,11 @@ class _Cells:
         self._shell.push({file.stem: module})
 
     def check(self, name: str) -> float:
-        """Print what a terminal would show of this check; return its points."""
+        """Print what a terminal would show of this check; return its points. What has lost points goes to standard
+        error: nothing else of a cell is shown by `nbgrader validate`."""
         report = self._report()
         check = verdict(report, name)
-        print(words(check, report.language), end="")
+        print(words(check, report.language), end="", file=sys.stderr if check.outcome.loses_points else sys.stdout)
         return float(check.score or 0)
 
     def _report(self) -> Report:

@@ -90,7 +90,8 @@ def kit_files() -> Tree:
         project = (root / "pyproject.toml").read_text(encoding="utf-8")
         files = {
             "pyproject.toml": text_file(_sections(project, _PUBLIC_SECTIONS)),
-            "requirements/core.txt": _read(root / "requirements/core.txt"),
+            "LICENSE": _read(root / "LICENSE"),
+            "requirements/core.txt": kit_requirements("core"),
             "tools/setup.sh": _read(root / "tools/setup.sh"),
         }
     except (OSError, CourseError) as error:
@@ -100,6 +101,15 @@ def kit_files() -> Tree:
     for package, names in tomllib.loads(project)["tool"]["setuptools"]["package-data"].items():
         kept += [root / package.replace(".", "/") / name for name in names]
     return files | {str(path.relative_to(root)): _read(path) for path in sorted(kept)}
+
+
+def kit_requirements(level: str) -> File:
+    """What the kit needs at that level, pinned with hashes.
+
+    Raises:
+        CourseError: this installation has not that file.
+    """
+    return _read(_KIT.parent / "requirements" / f"{level}.txt")
 
 
 def template(name: str, **words: str) -> File:

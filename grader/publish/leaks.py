@@ -90,7 +90,7 @@ def _single_blanks(text: str) -> str:
 def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
     """Every file's text: a zip's files, and a notebook as its reader sees it."""
     for name, data in files.items():
-        if name.endswith(".zip"):
+        if name.endswith((".zip", ".whl")):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 yield from _texts({f"{name}/{inner}": archive.read(inner) for inner in archive.namelist()})
             continue

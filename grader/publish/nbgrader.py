@@ -4,6 +4,7 @@ nothing of how a cell runs or a notebook is graded: `grader.notebooks.extension`
 only named here.
 """
 
+import hashlib
 import re
 import string
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,9 @@ from grader.course.model import Check, Course, Exercise
 from grader.course.stubs import read_text, stub_of
 from grader.errors import UsageError
 from grader.notebooks.cells import COURSE, assignment, check_cell, first_line, solution_cell
-from grader.publish.folder import public_files
-from grader.publish.tree import Tree, below, text_file
+from grader.publish.folder import kit_files, kit_requirements, public_files, template
+from grader.publish.tree import File, Tree, below, text_file
+from grader.publish.wheel import wheel
 
 _WELCOME = string.Template("""\
 This notebook is the exercise: the handout, the cell that you write, and a cell for each check.
@@ -23,6 +25,10 @@ This notebook is the exercise: the handout, the cell that you write, and a cell 
 * Running it writes `$folder/`, where `grade $number` in a terminal finds it. Edit the cell, not the file.
 * Run the checks below it. The first one grades everything, so it takes a while; the others only tell what it found.
 """)
+
+_SETUP = """\
+# No module named 'grader'? In the folder `students` that you were given: pip install -r requirements.txt
+%load_ext grader.notebooks.extension"""
 
 _SETTINGS = string.Template('''\
 """nbgrader's settings for this course. Graded by `grader.notebooks.autograde`: see docs/nbgrader.md of tracegrade."""
@@ -51,6 +57,8 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 c.ExportApp.plugin_class = "grader.notebooks.autograde.ExportVerdicts"  # a score is empty where there is no verdict
+# Who was not collected by nbgrader is left out and told; by itself nbgrader stops there.
+c.ExchangeFactory.release_feedback = "grader.notebooks.feedback.ReleaseFeedback"
 
 # Graded by source/<assignment>/course. With the hidden sizes: name the folder of the whole course, and remove the #.
 # c.GradeInBox.course = "../my-course"
@@ -66,7 +74,8 @@ os.environ["PATH"] = os.environ.get("PATH", os.defpath) + os.pathsep + os.path.d
 
 
 def tree(course: Course, exercises: Sequence[Exercise]) -> Tree:
-    """`nbgrader_config.py`, and for each exercise `source/exNN/exNN.ipynb` with `source/exNN/course/` beside it.
+    """`nbgrader_config.py`, for each exercise `source/exNN/exNN.ipynb` with `source/exNN/course/` beside it, and in
+    `students/` what a student installs.
 
     The notebooks hold the references, in the marks that `nbgrader generate_assignment` clears.
 
@@ -80,7 +89,24 @@ def tree(course: Course, exercises: Sequence[Exercise]) -> Tree:
         folder = f"source/{name}"
         files[f"{folder}/{name}.ipynb"] = text_file(_notebook(exercise))
         files.update(below(f"{folder}/{COURSE}", public_files(course, [exercise])))
-    return files
+    return {**files, **below("students", _students())}
+
+
+def _students() -> Tree:
+    """The kit as a wheel, and the file by which it is installed with Jupyter and all else that it needs."""
+    kit = kit_files()
+    name, packed = wheel(kit)
+    pinned = [
+        block
+        for block in re.split(r"(?m)^(?=[a-z])", kit_requirements("instructor").data.decode())
+        if block[:1].isalpha() and not block.startswith("psycopg")
+    ]
+    ours = f"./{name} \\\n    --hash=sha256:{hashlib.sha256(packed).hexdigest()}\n"
+    return {
+        name: File(packed),
+        "requirements.txt": text_file("".join([*pinned, ours])),
+        "README.md": template("nbgrader_students_README.md"),
+    }
 
 
 def _course_id(course: Course) -> str:
@@ -122,7 +148,7 @@ def _cells(exercise: Exercise) -> Iterator[dict[str, Any]]:
         number=exercise.number,
     )
     yield _markdown("welcome", welcome)
-    yield _code("setup", "%load_ext grader.notebooks.extension", locked=True)
+    yield _code("setup", _SETUP, locked=True)
     for name in exercise.submit:
         reference = read_text(exercise.solution_dir / name)
         stub_of(reference, name=name)  # its regions are sound: nbgrader itself lets pass what would publish a solution

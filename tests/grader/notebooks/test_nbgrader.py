@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import hashlib
 import json
 import re
 import runpy
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -169,7 +171,8 @@ def graded(published: Classroom, private_network: None, bwrap: str, strace: str)
     room.hand_in("surrogate", solved(f"{reference}# \ud800"))
     (room.root.parent / "log").write_text(room.type("autograde", NUMBER))
     room.type("generate_feedback", NUMBER)
-    room.type("release_feedback", NUMBER, "--student", "honest", f"--Exchange.root={room.root.parent / 'exchange'}")
+    said = room.type("release_feedback", NUMBER, f"--Exchange.root={room.root.parent / 'exchange'}")
+    (room.root.parent / "feedback.log").write_text(said)
     room.type("export")
     yield room
     assert not canary.exists()
@@ -395,8 +398,34 @@ def test_the_whole_course_grades_with_its_hidden_sizes(graded: Classroom, tmp_pa
     """One student's program is good for as many requests as are published."""
     room = alone(graded, tmp_path, "published")
     graded.tiny.write(f"tests/{SLUG}/hidden/sizes.yaml", "format: 1\nsizes:\n  requests: 60\n")
-    room.type(*AGAIN, f"--GradeInBox.course={graded.tiny.root}")
+    said = room.type(*AGAIN, f"--GradeInBox.course={graded.tiny.root}")
     assert room.grades()["published"]["score"] == 70
+    assert (
+        "graded with the hidden sizes" in said and "with the public sizes" in (graded.root.parent / "log").read_text()
+    )
+    told = {
+        name: "Graded with your instructor's sizes" in text(outputs)
+        for name, outputs in room.outputs("published").items()
+    }
+    assert told == {"check-scaled": False, "check-echo": False, "check-calls": True, "check-stop": False}
+
+
+def test_feedback_reaches_those_whom_nbgrader_collected_although_others_were_copied_by_hand(graded: Classroom) -> None:
+    said = (graded.root.parent / "feedback.log").read_text()
+    assert "Releasing feedback for student 'honest'" in said
+    assert re.search(r"No feedback for partly: .*Hand out .*feedback/partly/ex90/ex90\.html", said)
+    assert len(list((graded.root.parent / "exchange").rglob("feedback/*.html"))) == 1
+
+
+def test_a_student_installs_the_kit_and_jupyter_from_one_folder(course: Course) -> None:
+    tree = nbgrader.tree(course, course.exercises)
+    (wheel,) = (name for name in tree if name.endswith(".whl"))
+    wanted = tree["students/requirements.txt"].data.decode()
+    for package in ("jupyterlab==", "nbgrader==", "click=="):
+        assert f"\n{package}" in wanted
+    digest = hashlib.sha256(tree[wheel].data).hexdigest()
+    assert wanted.endswith(f"\n./{wheel.removeprefix('students/')} \\\n    --hash=sha256:{digest}\n")
+    assert "psycopg" not in wanted and "pip install -r requirements.txt" in tree["students/README.md"].data.decode()
 
 
 AGAIN = ("autograde", NUMBER, "--force")
@@ -515,13 +544,55 @@ def test_nbgrader_validates_what_a_student_has(
     said = graded.type("validate", f"{NUMBER}.ipynb", cwd=folder)
     assert "VALIDATION FAILED ON 1 CELL(S)!" in said
     assert 'check("scaled")' in said
+    assert re.search(r"The error was:\s+FAIL +scaled +0/20", said) and "expected:" in said and "try:" in said
+
+
+def test_rosters_deadlines_penalties_and_extensions_work_as_the_page_says(
+    published: Classroom, tmp_path: Path, private_network: None, bwrap: str
+) -> None:
+    page = (COURSE / "docs" / "nbgrader.md").read_text()
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?ms)^```python\n(.*?)^```$", page)]
+    (plugin,), (setting,), (extension,) = (
+        [block for block in blocks if word in block] for word in ("class TenPerHour", "plugin_class", "grant_extension")
+    )
+    others = shutil.ignore_patterns("submitted", "autograded", "feedback", "release", "gradebook.db", "grades.csv")
+    room = Classroom(shutil.copytree(published.root, tmp_path / "nb", ignore=others), published.tiny)
+    (room.root / "late_by_hour.py").write_text(plugin)
+    with (room.root / "nbgrader_config.py").open("a") as settings:
+        settings.write(setting)
+    (room.root / "students.csv").write_text(
+        "id,first_name,last_name,email,lms_user_id\nbob,Bob,B,bob@example.org,17\neve,Eve,E,,18\n"
+    )
+    room.type("db", "student", "import", "students.csv")
+    room.type("db", "assignment", "add", NUMBER, "--duedate=2026-11-01 12:00 UTC")
+    room.type("generate_assignment", NUMBER)
+    room.hand_in("bob", solved(room.source(SOLUTION)))
+    (room.root / "submitted/bob" / NUMBER / "timestamp.txt").write_text("2026-11-01 15:00:00 UTC\n")
+
+    assert "Late submission penalty: 30.0" in room.type("autograde", NUMBER)
+    assert scores_in(room) == {"bob": ("100.0", "30.0", "70.0"), "eve": ("0.0", "0.0", "0.0")}
+
+    done = room.run([sys.executable, "-c", extension.replace('"ex01"', f'"{NUMBER}"')])
+    assert done.returncode == 0, done.stderr
+    room.type("autograde", NUMBER, "--student", "bob", "--force")
+    assert scores_in(room)["bob"] == ("100.0", "10.0", "90.0")
+
+
+def scores_in(room: Classroom) -> dict[str, tuple[str, str, str]]:
+    """What the export says of each student: raw score, penalty, score."""
+    room.type("export")
+    with (room.root / "grades.csv").open() as table:
+        return {
+            row["student_id"]: (row["raw_score"], row["late_submission_penalty"], row["score"])
+            for row in csv.DictReader(table)
+        }
 
 
 def test_the_page_for_instructors_tells_only_commands_that_are_typed_here() -> None:
     page = (COURSE / "docs" / "nbgrader.md").read_text()
     here = Path(__file__).read_text()
     commands = set(re.findall(r"(?:^|`)nbgrader (\w+)", page, re.MULTILINE))
-    assert len(commands) == 10
+    assert len(commands) == 11
     for command in commands:
         assert f'room.type("{command}"' in here or f'graded.type("{command}"' in here, command
 

@@ -58,7 +58,7 @@ def test_a_student_receives_stub_handout_given_files_checks_and_the_kit(course: 
     assert set(found) - kit == {
         *("README.md", "Makefile", ".gitignore", ".gitlab-ci.yml", ABOUT, "course.yaml", "pyproject.toml"),
         *(".devcontainer/Dockerfile", ".devcontainer/devcontainer.json"),
-        *("requirements/core.txt", "tools/setup.sh"),
+        *("LICENSE", "requirements/core.txt", "tools/setup.sh"),
         *(f"exercises/{SLUG}/{name}" for name in ("README.md", "README.ko.md", "counted.svg", "exercise.yaml")),
         *(f"exercises/{SLUG}/{name}" for name in ("factor.py", "tiny.py")),
         CHECKS,
@@ -134,7 +134,8 @@ def test_what_lies_beside_the_kits_own_files_stays_where_it_is(course: Tiny, tmp
     kit = tmp_path / "kit"
     for name in ("grader", "requirements", "tools"):
         shutil.copytree(COURSE / name, kit / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(COURSE / "pyproject.toml", kit / "pyproject.toml")
+    for name in ("pyproject.toml", "LICENSE"):
+        shutil.copyfile(COURSE / name, kit / name)
     clean = {path.relative_to(kit) for path in kit.rglob("*") if path.is_file()}
     for name in (
         "notes.txt",
@@ -308,7 +309,7 @@ def test_what_is_there_is_not_written_over(course: Tiny, tmp_path: Path, before:
     done = course.type("publish", "folder", "--no-audit", "--to", str(out))
 
     assert done.code == 2
-    assert done.err == f"grade: {out}: there is something already. Name a new folder, or empty this one.\n"
+    assert done.err.startswith(f"grade: {out}: there is something already") and "Name a new folder" in done.err
     assert sorted(tmp_path.rglob("*")) == there
 
 
