@@ -86,7 +86,7 @@ def test_a_semester_as_the_page_types_it(bwrap: str, strace: str, tmp_path: Path
         assert {row["student_id"]: float(row["score"]) for row in csv.DictReader(exported)} == scores
     for name in ("canvas.csv", "moodle.csv"):
         assert {"ada", "bob"} <= set(re.findall(r"\w+", (course / "results" / name).read_text()))
-    assert "85 of 100" in (course / "results/bob.md").read_text()
+    assert "85 of 100" in (course / "results/bob.txt").read_text()
     published = json.loads((tmp_path / "students/published.json").read_text())
     assert published["audited"] and (tmp_path / "template/.github/workflows/classroom.yml").exists()
     assert any(path.suffix in {".strace", ".output"} for path in (course / "out").iterdir())

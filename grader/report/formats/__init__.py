@@ -33,6 +33,7 @@ FORMATS: Mapping[str, Format] = {
     "gradescope": Format("Gradescope's results.json"),
     "prairielearn": Format("PrairieLearn's results.json"),
     "autolab": Format("standard output of Autolab's driver"),
+    "text": Format("plain text, as on the screen: for a student, or a mail", joinable=True),
     "plain": Format("pass, fail or error for each check, as Exercism's results.json"),
     "canvas": Format("a class's grades as CSV for Canvas", of_class=True),
     "moodle": Format("a class's grades as CSV for Moodle", of_class=True),
@@ -49,7 +50,7 @@ class Context:
 
 def render(name: str, report: "Report", context: Context | None = None) -> str:
     """The report in that form, which is one of `FORMATS` that is not of a class. It ends with a line feed."""
-    from grader.report.formats import autolab, classroom, github, gradescope, junit, plain, prairielearn
+    from grader.report.formats import autolab, classroom, github, gradescope, junit, plain, prairielearn, text
     from grader.report.formats.safe import one_line, safe_report
     from grader.report.model import to_json
 
@@ -72,6 +73,8 @@ def render(name: str, report: "Report", context: Context | None = None) -> str:
             return prairielearn.render(report)
         case "autolab":
             return autolab.render(report)
+        case "text":
+            return text.render(report)
         case "plain":
             return plain.render(report)
     raise ValueError(f"{name!r} is no form of one report")

@@ -98,10 +98,17 @@ def _says_more(check: Check) -> bool:
 
 def _details(check: Check, language: str) -> str:
     """A block of HTML, in which nothing is Markdown: it ends with its closing tag, which the text cannot hold."""
-    said = html.escape(shortened(check.message(language), _MESSAGE_CHARS))
+    said = html.escape(shortened(check.message(language), _MESSAGE_CHARS), quote=False)
     return f"**{_plain(check.name)}** {check.outcome.word}\n\n<pre>{said}</pre>\n"
+
+
+# Where a character may be structure to GitHub's Markdown, or make a link, a mention or an emoji of what follows; within
+# a word an underscore never is (CommonMark 0.31, section 6.2).
+_STRUCTURE = re.compile(
+    r"[*<`|~$@\\\[\]]|(?<![^\W_])_|_(?![^\W_])|&(?=[#\w])|#(?=\w)|:(?=[\w/+-])|(?<=\bwww)\.|^[-+>#=]", re.IGNORECASE
+)
 
 
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is: an entity is never structure (CommonMark 0.31, section 2.5)."""
-    return re.sub(r"[!-&*+./:<>@\[-`{-~]", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+    return _STRUCTURE.sub(lambda found: f"&#{ord(found[0])};", " ".join(text.split()))

@@ -38,4 +38,4 @@ def _feedback(report: Graded) -> str:
     said = [f"{report.score} of {report.max_score} points."]
     said += [f"Not passed: {', '.join(failed)}."] if failed else []
     said += [*remarks(report), f"Seed {report.seed}."]
-    return html.escape(cell(" ".join(said)))
+    return html.escape(cell(" ".join(said)), quote=False)

@@ -18,7 +18,15 @@ HERE = Path(__file__).parent
 SAMPLES = runpy.run_path(str(HERE.parent / "regenerate.py"), run_name="samples")
 REPORTS, FAILURE = SAMPLES["REPORTS"], SAMPLES["failure"]
 
-SUFFIXES = {"junit": "xml", "github": "txt", "github-summary": "md", "autolab": "txt", "canvas": "csv", "moodle": "csv"}
+SUFFIXES = {
+    "junit": "xml",
+    "text": "txt",
+    "github": "txt",
+    "github-summary": "md",
+    "autolab": "txt",
+    "canvas": "csv",
+    "moodle": "csv",
+}
 
 CONTEXT = Context({"epoll_server.py": "exercises/ex03_epoll/epoll_server.py"})
 
