@@ -95,10 +95,9 @@ def publish(
         )
         for line in ("What changes:", *done.told) if done.told else ():
             say(line)
-        origin = f"commit {done.commit[:12]}" if done.commit else "files that are not all committed"
         doubt = "" if audited else "; NOT AUDITED, as you asked"
         names = ", ".join(one.number for one in chosen)
-        say(f"{to}: {target} of {names}, from {origin}{doubt}")
+        say(f"{to}: {target} of {names}, from {done.origin.words}{doubt}")
 
 
 def _build(target: str, options: Mapping[str, Any]) -> "Build":

@@ -5,7 +5,6 @@ of an earlier one, of which only what that one wrote is touched. The same files 
 """
 
 import json
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +24,16 @@ from grader.publish.earlier import (
     read_earlier,
 )
 from grader.publish.leaks import refuse_leaks
+from grader.publish.origin import Origin, origin_of
 from grader.publish.tree import Tree, is_vacant, text_file, write
 from grader.versions import kit_version
 
 Build = Callable[[Course, Sequence[Exercise]], Tree]
+
+_LINE_ENDINGS = """\
+# Git for Windows may end lines with CR LF: no shell runs a script then, and the checks' digests are others.
+* text=auto eol=lf
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +41,11 @@ class Published:
     """What was done.
 
     Attributes:
-        commit: the commit that the course's files are those of; empty when they are not all committed.
+        origin: the commit that the course's files are those of, or why there is none.
         told: what differs from what had been published there before, in lines; empty when nothing was there.
     """
 
-    commit: str
+    origin: Origin
     told: Sequence[str] = ()
 
 
@@ -72,14 +77,14 @@ def publish(
         UsageError: the folder cannot be written, holds something that was not published, or a publication that is to
             change without `update`; or a person edited what would be replaced.
     """
-    commit = _commit(course.root)
-    tree = dict(build(course, exercises))
-    tree[ABOUT] = text_file(_about(target, exercises, tree, commit=commit, audited=audited))
+    origin = origin_of(course.root)
+    tree = {".gitattributes": text_file(_LINE_ENDINGS), **build(course, exercises)}
+    tree[ABOUT] = text_file(_about(target, exercises, tree, commit=origin.commit, audited=audited))
     refuse_leaks(tree, exercises, with_sizes=with_sizes)
     to = to.absolute()
     if to.is_symlink() or (is_vacant(to) and not to.joinpath(".git").exists()):
         write(tree, to)
-        return Published(commit=commit)
+        return Published(origin=origin)
     earlier = read_earlier(to, target)
     change = difference(to, earlier, tree, yours=yours)
     told = _told(to, earlier, tree, change) if earlier.digests else ()
@@ -89,7 +94,7 @@ def publish(
         )
     if change.changes:
         put_in_place(to, tree, change)
-    return Published(commit=commit, told=told)
+    return Published(origin=origin, told=told)
 
 
 def _told(to: Path, earlier: Earlier, tree: Tree, change: Difference) -> list[str]:
@@ -119,17 +124,3 @@ def _about(target: str, exercises: Sequence[Exercise], tree: Tree, *, commit: st
         "files": digests_of(tree),
     }
     return json.dumps(about, indent=2) + "\n"
-
-
-def _commit(root: Path) -> str:
-    """HEAD of the repository that holds the course; empty where something is not committed, or there is none."""
-    try:
-        changed = _git(root, "status", "--porcelain", "--", ".")
-        return "" if changed else _git(root, "rev-parse", "HEAD")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _git(root: Path, *words: str) -> str:
-    command = ["git", "-C", str(root), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()

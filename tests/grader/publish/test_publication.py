@@ -56,7 +56,16 @@ def test_a_student_receives_stub_handout_given_files_checks_and_the_kit(course: 
     found = files(tmp_path / "out")
     kit = {name for name in found if name.startswith("grader/")}
     assert set(found) - kit == {
-        *("README.md", "Makefile", ".gitignore", ".gitlab-ci.yml", ABOUT, "course.yaml", "pyproject.toml"),
+        *(
+            "README.md",
+            "Makefile",
+            ".gitattributes",
+            ".gitignore",
+            ".gitlab-ci.yml",
+            ABOUT,
+            "course.yaml",
+            "pyproject.toml",
+        ),
         *(".devcontainer/Dockerfile", ".devcontainer/devcontainer.json"),
         *("LICENSE", "requirements/core.txt", "tools/setup.sh"),
         *(f"exercises/{SLUG}/{name}" for name in ("README.md", "README.ko.md", "counted.svg", "exercise.yaml")),
@@ -587,3 +596,28 @@ def test_a_kit_without_its_projects_files_cannot_be_published(tmp_path: Path) ->
     assert f"GraderError: The kit was installed without its own project's files, {tmp_path}: publish from there." in (
         done.stderr
     )
+
+
+# --- line endings ---------------------------------------------------------------------------------------------------
+
+
+def test_a_clone_for_windows_has_the_same_bytes(course: Tiny, tmp_path: Path) -> None:
+    out, clone = tmp_path / "out", tmp_path / "clone"
+    course.type("publish", "folder", "--no-audit", "--to", str(out))
+    settings = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "-c", "core.autocrlf=true")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "the course"], ["clone", "-q", ".", str(clone)]):
+        subprocess.run(["git", *settings, *words], cwd=out, check=True, capture_output=True)
+
+    published = {name: data for name, data in files(out).items() if not name.startswith(".git/")}
+
+    assert published == {name: data for name, data in files(clone).items() if not name.startswith(".git/")}
+
+
+def test_a_clone_of_the_kit_for_windows_has_scripts_that_run() -> None:
+    scripts = [str(path.relative_to(COURSE)) for path in (COURSE / "tools").glob("*.sh")]
+
+    said = subprocess.run(
+        ["git", "check-attr", "eol", "--", *scripts], cwd=COURSE, capture_output=True, text=True, check=True
+    )
+
+    assert said.stdout.splitlines() == [f"{name}: eol: lf" for name in scripts]
