@@ -8,6 +8,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from itertools import accumulate
+from pathlib import PurePath
 
 # `str.isprintable` already refuses Cc, Cf, Cs, Co, Cn, Zl, Zp and every space but U+0020. These it lets through
 # although they leave no mark: what else has Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt.
@@ -54,6 +55,15 @@ def safe_text(data: bytes | str, *, max_chars: int = 4096, max_line: int = 200) 
         size -= len("\n" + shown.pop())
     seen = sum(len(line + "\n") for line in lines[: len(shown)])
     return "\n".join([*shown, _notice(len(text) - seen)[:max_line]])[:max_chars]
+
+
+def is_utf8(path: PurePath) -> bool:
+    """Whether the path can be written as text, as JSON has it: a file system holds names that are not UTF-8, too."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _safe_line(line: str, limit: int) -> str:

@@ -245,10 +245,16 @@ build() { # from nothing when it is unfinished, moved, or its interpreter change
     # Apart from the rest, because an editable install has no hash; without build isolation, because pip would fetch
     # the build backend anew, without hashes.
     pip install --no-deps --no-build-isolation -e . >"$log" 2>&1 || fail "pip could not install the kit from $root"
+    isolate .venv/bin/grade
     made_with .venv/bin/python >"$state/python"
     inputs "$level" >"$state/$level"
     inputs core >"$state/core" # each of the other files holds what core.txt holds
     rm "$state/unfinished"
+}
+
+isolate() { # SCRIPT: as pip starts it, PYTHONPATH leads to modules of somebody else's that are called as ours are
+    [ -f "$1" ] || return 0
+    sed '1s|^#!\(/.*/python[^ ]*\)$|#!\1 -I|' "$1" >"$1.new" && cat "$1.new" >"$1" && rm "$1.new" # it stays executable
 }
 
 not_ours() { # FILE: as after `sudo make`

@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from grader.errors import GraderError
+from grader.safe_text import is_utf8
+
 PREFIX: Final = "tracegrade-held-"
 
 
@@ -29,8 +32,13 @@ def held_folder(below: Path | None = None) -> Iterator[Path]:
 
     Raises:
         OSError: none can be made.
+        GraderError: its path would not be UTF-8, and no message between processes can name it.
     """
-    below = below or Path(tempfile.gettempdir())
+    below = (below or Path(tempfile.gettempdir())).absolute()  # TMPDIR may be `.`, and others stand elsewhere
+    if not is_utf8(below):
+        raise GraderError(
+            f"The path of the temporary folder {below} is not UTF-8. Set TMPDIR to another, such as /tmp."
+        )
     sweep(below)
     folder, lock = _made(below)
     try:

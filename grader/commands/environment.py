@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from grader.doctor.programs import search_path
 
@@ -54,15 +54,46 @@ def path_in_repository(path: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def make_console(*, to_stderr: bool = False) -> "Iterator[Console]":
-    """The screen, as wide and as colourful as the environment says."""
+def make_console(*, to_stderr: bool = False, may_lose_reader: bool = False) -> "Iterator[Console]":
+    """The screen, as wide and as colourful as the environment says.
+
+    Args:
+        may_lose_reader: what is under way goes on when nobody reads the screen any more: it writes elsewhere, too.
+    """
     from grader.report import terminal
 
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     columns = os.environ.get("COLUMNS", "")
     stream = sys.stderr if to_stderr else sys.stdout
     width = int(columns) if columns.isdecimal() else None
-    yield terminal.make_console(stream, colour=False if plain else None, width=width)
+    shown = cast(TextIO, _Screen(stream)) if may_lose_reader else stream
+    yield terminal.make_console(shown, colour=False if plain else None, width=width)
+
+
+class _Screen:
+    """A stream whose reader may go, as `head` does: from then on what is written there goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._giving_up():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._giving_up():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextlib.contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())  # what is still in its buffer, too
 
 
 @contextlib.contextmanager

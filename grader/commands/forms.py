@@ -47,6 +47,11 @@ def targets_of(formats: Sequence[str], outputs: Sequence[str]) -> list[tuple[str
     return [(name, Target(file, appends=FORMATS[name].appends)) for name, file in zip(formats, outputs, strict=True)]
 
 
+def files_first(targets: Sequence[tuple[str, Target]]) -> list[tuple[str, Target]]:
+    """In the order to write them: files are there even if whoever read standard output has gone."""
+    return sorted(targets, key=lambda pair: pair[1].is_stdout)
+
+
 _FORMS = "\b\nForms:\n" + "\n".join(f"  {name:<16}{form.purpose}" for name, form in FORMATS.items())
 
 
@@ -97,7 +102,7 @@ def _convert_report(file: Path, targets: Sequence[tuple[str, Target]]) -> None:
     from grader.report.folder import read_report
 
     report = read_report(file)
-    for name, target in targets:
+    for name, target in files_first(targets):
         target.write(render(name, report))
 
 

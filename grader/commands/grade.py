@@ -21,7 +21,7 @@ from grader.commands.environment import (
     path_in_repository,
     this_machine,
 )
-from grader.commands.forms import format_options, targets_of
+from grader.commands.forms import files_first, format_options, targets_of
 from grader.commands.student import show_overview
 from grader.errors import MISUSED, NO_VERDICT, PASSED, SOMETHING_FAILED, UsageError
 from grader.report.formats import FORMATS, Context, render
@@ -43,6 +43,7 @@ class _Wish:
 
     solution: bool
     submission: Path | None
+    all_: bool
     only: tuple[str, ...]
     seed: int | None
     hidden: bool
@@ -111,6 +112,7 @@ def grade_exercise(
     wish = _Wish(
         solution=solution,
         submission=submission,
+        all_=all_,
         only=only,
         seed=seed,
         hidden=hidden,
@@ -121,7 +123,8 @@ def grade_exercise(
     with _slots(trust=trust) as slots:
         course = course_at(course_dir, only=None if all_ else exercise)
         require_writable([target for _, target in targets])
-        with make_console(to_stderr=any(target.is_stdout for _, target in targets)) as console:
+        to_stderr = any(target.is_stdout for _, target in targets)
+        with make_console(to_stderr=to_stderr, may_lose_reader=bool(targets)) as console:
             machine: Machine | None = None
             reports = []
             for one in course.exercises:
@@ -132,7 +135,7 @@ def grade_exercise(
             if all_:
                 _sum_up(console, reports)
     contexts = [Context(_files(one, wish)) for one in course.exercises]
-    for name, target in targets:
+    for name, target in files_first(targets):
         target.write("".join(map(render, [name] * len(reports), reports, contexts)))
     sys.exit(max(_exit_code(report) for report in reports))
 
@@ -166,7 +169,7 @@ def _order(course: "Course", exercise: "Exercise", machine: "Machine", wish: _Wi
         checks=wish.only,
         seed=wish.seed,
         language=wish.language,
-        keep=wish.keep,
+        keep=wish.keep and (wish.keep / exercise.slug if wish.all_ else wish.keep),  # checks are called alike
         called="" if wish.submission is None else shown_name(str(wish.submission)),
     )
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import click
@@ -19,6 +20,9 @@ from grader.commands.grade import grade_exercise
 from grader.commands.grades import gradebook, verify_parity
 from grader.commands.publishing import publish
 from grader.errors import MISUSED, NO_VERDICT, PASSED, KitError
+from grader.safe_text import safe_text
+
+_LONGEST = 100_000  # characters of an error: whoever made the sentence has kept it short, but for a path
 
 _COMMANDS = (grade_exercise, audit, class_, convert, doctor, gradebook, new, publish, schema, stubs, verify_parity)
 
@@ -95,11 +99,26 @@ def _be_uninterrupted() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _drop_output() -> None:
+def _drop(stream: Any) -> None:
     """What could not be written is given up: Python tries again at its end, and exits with 120 when that fails."""
     with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stream.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextlib.contextmanager
+def _telling() -> Iterator[None]:
+    """For words to standard error, which may have no reader either: the exit code says what it says all the same."""
+    try:
+        yield
+    except OSError:
+        _drop(sys.stderr)
+
+
+def _end(code: int, said: str) -> NoReturn:
+    with _telling():
+        click.echo(safe_text(said, max_chars=_LONGEST, max_line=_LONGEST), err=True)
+    sys.exit(code)
 
 
 def main() -> NoReturn:
@@ -120,26 +139,24 @@ def _run() -> NoReturn:
     try:
         commands(prog_name="grade", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with _telling():
+            error.show()
         sys.exit(MISUSED)
     except KitError as error:
-        click.echo(f"grade: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error.exit_code, f"grade: {error}")
     except (KeyboardInterrupt, click.Abort):
         _be_uninterrupted()
-        click.echo("grade: interrupted, so there is no verdict.", err=True)  # click has ended the line of the ^C
-        sys.exit(NO_VERDICT)
+        _end(NO_VERDICT, "grade: interrupted, so there is no verdict.")  # click has ended the line of the ^C
     except _ReaderGone:
-        _drop_output()
-        sys.exit(NO_VERDICT)
+        _drop(sys.stdout)
+        _end(NO_VERDICT, "grade: whoever read the output has gone, so it ended there. This exit code is no verdict.")
     except OSError as error:
-        click.echo(f"grade: the machine refused: {error}. There is no verdict.", err=True)
-        _drop_output()
-        sys.exit(NO_VERDICT)
+        _drop(sys.stdout)
+        _end(NO_VERDICT, f"grade: the machine refused: {error}. There is no verdict.")
     except Exception as error:  # noqa: BLE001  # Python itself would exit with 1, which says that a check failed
         import traceback
 
-        traceback.print_exc()
-        click.echo(f"grade: the kit broke ({type(error).__name__}), so there is no verdict. Report it.", err=True)
-        sys.exit(NO_VERDICT)
+        with _telling():
+            traceback.print_exc()
+        _end(NO_VERDICT, f"grade: the kit broke ({type(error).__name__}), so there is no verdict. Report it.")
     sys.exit(PASSED)

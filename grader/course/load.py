@@ -32,6 +32,7 @@ from grader.course.model import (
 from grader.course.text import Text, places
 from grader.course.yaml_file import Located, choices, decoded, read_bytes
 from grader.errors import CourseError
+from grader.safe_text import is_utf8
 from grader.versions import digest_of
 
 # Until 3.11.4, two threads that parse at a time may end in "AST constructor recursion depth mismatch" (CPython
@@ -70,10 +71,12 @@ def load_course(root: Path, *, only: str | None = None) -> Course:
             looked at, and it is the only one that the course has.
 
     Raises:
-        CourseError: a file is missing, unreadable, malformed or at odds with another one.
+        CourseError: a file is missing, unreadable, malformed or at odds with another one; or the path is not UTF-8.
         UsageError: `only` may mean none or several.
     """
     root = root.resolve()
+    if not is_utf8(root):
+        raise CourseError(f"{root}: the path of this folder is not UTF-8; rename the folders that are not")
     document = Located.read(root, COURSE_FILE)
     if document is None:
         raise CourseError(f"{root / COURSE_FILE}: there is no such file; name the folder that holds the course")

@@ -39,6 +39,7 @@ from grader.report.formats import render
 from grader.report.model import Check, Report, scored
 from grader.report.output import STDOUT, Target
 from grader.safe_text import safe_text
+from grader.start import open_streams
 
 PLATFORMS = ("gradescope", "prairielearn", "autolab")
 
@@ -214,4 +215,5 @@ def main(
 
 
 if __name__ == "__main__":
+    open_streams()
     main()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from grader.course.model import Course, Exercise
 from grader.errors import UsageError
+from grader.grading.keeping import make_ready
 from grader.grading.names import shown_name
 from grader.report.model import Machine
 
@@ -25,7 +26,7 @@ class Order:
         trust: run bare.
         hidden: with the hidden sizes.
         checks: all, when empty.
-        keep: a folder for traces and logs.
+        keep: a folder for traces and logs, with those of no other run.
     """
 
     course: Course
@@ -67,7 +68,8 @@ class Order:
             called: by default, its name without the folders that it is in.
 
         Raises:
-            UsageError: a check, a language or hidden sizes that there are not, or a folder that cannot be written to.
+            UsageError: a check, a language or hidden sizes that there are not, or a folder to keep files in
+                that cannot be written to, or holds another run's.
         """
         exercise.with_needs(checks)  # a check that does not exist is told before anything starts
         if language not in course.languages:
@@ -79,11 +81,7 @@ class Order:
         source = source.absolute()
         own = _is_the_courses(source, course.root) if own is None else own
         if keep is not None:
-            keep = keep.absolute()
-            try:
-                keep.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise UsageError(f"--keep {keep}: {error.strerror}. Name a folder that can be written to.") from error
+            keep = make_ready(keep, exercise=exercise.slug, source=source)
         return cls(
             course=course,
             exercise=exercise,

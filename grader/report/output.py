@@ -58,8 +58,12 @@ def require_writable(targets: Sequence[Target]) -> None:
     for number, target in enumerate(targets):
         if any(target.name == other.name for other in targets[:number]):
             raise UsageError(f"Two outputs go to {target.name}: one would overwrite the other. Choose another FILE.")
-        if reason := None if target.is_stdout else _unwritable(Path(target.name)):
+        if reason := _no_stdout() if target.is_stdout else _unwritable(Path(target.name)):
             raise UsageError(f"Nothing can be written to {target.name}: {reason}. Choose another FILE.")
+
+
+def _no_stdout() -> str | None:
+    return "standard output is closed" if sys.__stdout__ is None else None
 
 
 def _unwritable(path: Path) -> str | None:

@@ -545,7 +545,7 @@ def in_a_box(pid: int) -> bool:
     return False
 
 
-def test_a_reader_that_has_seen_enough_ends_the_grading_without_a_traceback(course: Tiny) -> None:
+def test_a_reader_that_has_seen_enough_ends_the_grading_and_is_no_failed_check(course: Tiny) -> None:
     with started("ex90", "--solution", "--course", str(course.root)) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("Grading ex90_tiny")
@@ -555,7 +555,48 @@ def test_a_reader_that_has_seen_enough_ends_the_grading_without_a_traceback(cour
         process.wait(timeout=240)
 
     assert process.returncode == 3
-    assert err == ""
+    assert err == "grade: whoever read the output has gone, so it ended there. This exit code is no verdict.\n"
+
+
+@pytest.mark.parametrize(("wrong", "code"), [("", 0), (f"tests/{SLUG}/wrong/unscaled", 1)])
+def test_a_reader_that_has_seen_enough_of_the_screen_does_not_cost_the_report(
+    wrong: str, code: int, course: Tiny, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    source = ["--submission", str(course.root / wrong)] if wrong else ["--solution"]
+    with started("ex90", *source, "--course", str(course.root), "--json", str(report)) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+        process.wait(timeout=240)
+
+    assert (process.returncode, err) == (code, "")
+    assert from_json(report.read_bytes()).graded
+
+
+def test_a_reader_of_a_form_who_has_gone_is_told_and_the_files_are_there(course: Tiny, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    words = ["ex90", "--solution", "--format", "junit", "--output", "-", "--json", str(report)]
+    with started(*words, "--course", str(course.root)) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        err = process.stderr.read()
+        process.wait(timeout=240)
+
+    assert process.returncode == 3
+    assert err.endswith("has gone, so it ended there. This exit code is no verdict.\n")
+    assert from_json(report.read_bytes()).graded
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code() -> None:
+    for words, code in (["ex90", "--course", "/"], 2), (["exercise", "--no-such"], 2):
+        with started(*words) as process:
+            assert process.stderr is not None
+            process.stderr.close()
+            process.wait(timeout=240)
+        assert process.returncode == code
 
 
 def test_an_output_that_takes_nothing_more_is_no_verdict(course: Tiny) -> None:
