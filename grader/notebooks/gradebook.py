@@ -11,8 +11,7 @@ same exercise would make. Comments hang on the solution cell, where nbgrader sho
 
 import importlib
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from grader.errors import UsageError
 from grader.notebooks.cells import SOLUTION, check_of
 from grader.notebooks.database import INSTALL, transaction, without_password
 from grader.notebooks.entries import Entries, Entry, entries_of, listed, stamped
+from grader.notebooks.synced import Change, Synced
 from grader.report.folder import Result
 from grader.report.model import moment
 from grader.safe_text import safe_text
@@ -30,62 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _COURSE: Final = "default_course"  # what nbgrader's SaveCells and autograde open a gradebook with
-_EXPORTER: Final = "grader.notebooks.autograde.ExportVerdicts"  # leaves a score empty where there is no verdict
 _REASON_CHARS: Final = 400  # of why a submission is refused: a student's file has the name that the student gave it
-
-
-# --- what came of it ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One submission whose row in the gradebook is another one now. Scores are the automatic ones."""
-
-    assignment: str
-    student: str
-    before: str
-    after: str
-    overridden: tuple[str, ...]  # checks whose score changed under one that a person gave, which stays
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Synced:
-    """What a sync has written, or would have.
-
-    Attributes:
-        no_verdict: who waits for a person, as "ex03 ada".
-        refused: who waits for a person, as "ex03 ada: why, and the cure".
-        absent: who has handed in nothing: by a report that says so, or with neither a report nor a row; as "ex03 ada".
-        unknown: assignments that no report and no gradebook knows the checks of.
-    """
-
-    changes: tuple[Change, ...]
-    unchanged: int
-    no_verdict: tuple[str, ...]
-    refused: tuple[str, ...]
-    absent: tuple[str, ...]
-    unknown: tuple[str, ...]
-
-    def lines(self, db: str, *, dry_run: bool) -> Iterator[str]:
-        for change in self.changes:
-            yield f"{change.assignment} {change.student}: {change.before} -> {change.after}"
-            for check in change.overridden:
-                yield f"  {check}: a person's score stays; look again, as the automatic one has changed"
-        for name in self.unknown:
-            yield f"{name}: left out, as no report has a verdict: its checks are not known. Grade it again."
-        verb = "would change" if dry_run else "changed"
-        yield f"{len(self.changes)} {verb}, {self.unchanged} unchanged, in {without_password(db)}"
-        if self.absent:
-            yield f"No report: {', '.join(self.absent)}."
-            yield "  Nothing was handed in, or it was not graded. nbgrader export counts that as 0."
-        if self.refused:
-            yield "Refused, so each waits for a person:"
-            yield from (f"  {said}" for said in self.refused)
-        if self.no_verdict:
-            yield f"No verdict, or not on every check: {', '.join(self.no_verdict)}."
-        if self.refused or self.no_verdict:
-            yield "  formgrader marks them, and counts what has no verdict as 0 until it is graded, or scored by hand."
-            yield f"  nbgrader export does so too, but not with --exporter={_EXPORTER}."
 
 
 def _shown(scores: Mapping[str, float | None], points: Mapping[str, float]) -> str:

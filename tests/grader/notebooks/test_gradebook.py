@@ -25,7 +25,8 @@ from sqlalchemy import MetaData, create_engine, select
 from sqlalchemy.pool import NullPool
 
 from grader.errors import GraderError, UsageError
-from grader.notebooks.gradebook import Synced, sync
+from grader.notebooks.gradebook import sync
+from grader.notebooks.synced import Synced
 from grader.report.folder import read_results
 from grader.report.model import Failure, Graded, Outcome, Report, ScoredCheck, to_json
 from gradings import GRADE, environment, run, wait_until
