@@ -1,8 +1,8 @@
 """What ends a check early, as exceptions: each is one outcome. The floor that checks, clients and judge agree on.
 
-They are written for the student: what was expected, what was seen, and what proves it; what to try stands in
-`exercise.yaml`. Who catches one asks for its class and its values. Nobody looks into its sentences: they may be told
-otherwise tomorrow, or in another language.
+They are written for the student: what was expected, what was seen, and what proves it. What to try stands in
+`exercise.yaml`, as long as the failure does not know better. Who catches one asks for its class and its values. Nobody
+looks into its sentences: they may be told otherwise tomorrow, or in another language.
 
 CheckFailed           the program behaves otherwise than the exercise asks
  ├─ NoAnswer          what was waited for does not come, and waiting has become pointless
@@ -40,11 +40,15 @@ class CheckFailed(Exception):
 
     Attributes:
         kind: the name of the kind in a report.
+        hint: what to try, where the failure itself tells; empty where its check's hint is about it.
+        cause: which of the check's `hints` in `exercise.yaml` is about it; empty where it is the check's `hint`.
         in_own_words: a check has said already what it expected here.
     """
 
     kind: ClassVar[Kind] = "failed"
 
+    hint: str = ""
+    cause: str = ""
     in_own_words: bool = False
 
     expected: str
@@ -102,6 +106,8 @@ class Raised(Crashed):
         exception: the name of its class.
         says: the first line of what it says.
         errno: the error's number, of one that came from the operating system.
+        named: the name that was not found, of one that is about a name.
+        meant: the name that is there and most like it; empty when there is none.
     """
 
     kind: ClassVar[Kind] = "raised"
@@ -115,9 +121,12 @@ class Raised(Crashed):
         exception: str = "",
         says: str = "",
         errno: int | None = None,
+        named: str = "",
+        meant: str = "",
     ) -> None:
         super().__init__(expected=expected, seen=seen, evidence=evidence)
         self.exception, self.says, self.errno = exception, says, errno
+        self.named, self.meant = named, meant
 
 
 class NotImported(Raised):

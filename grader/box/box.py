@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from grader.box import kernel
+from grader.box import inside, kernel
 from grader.box.channel import BoxEnded, Channel, readable
 from grader.box.levels import Filters, Level
 from grader.box.limits import Limits
@@ -26,6 +26,8 @@ from grader.words.say import say
 
 _OUTPUT_BYTES = 64 * 1024
 TRACE_BYTES = 16 << 20  # four times the longest of a reference: a host's disk and the judge's memory have room for it
+_WHERE_S = 1.0  # for a thread that is broken off in what it does; one that computes without Python's loop never answers
+_WHOLE_MESSAGE_S = 5.0
 _ENDING_S = 20.0  # what stands around a program ends when that has; on a busy machine a little later
 
 
@@ -83,6 +85,8 @@ class Box:
         self._files = contextlib.ExitStack()
         self.first_pid = 0
         self._pidfd = self._first_pidfd = self._outermost_pidfd = -1
+        self._answers_owed = 0  # to the question where it is: one may come late, or never
+        self._came_first: list[dict[str, Any]] = []
         try:
             with far:
                 command, fds = self._command(far.fileno(), tracer, filters)
@@ -205,15 +209,42 @@ class Box:
 
     def receive(self, timeout_s: float) -> dict[str, Any]:
         """As `Channel.receive`."""
-        return self.channel.receive(timeout_s)
+        if self._came_first:
+            return self._came_first.pop(0)
+        while self._answers_owed and "where" in (message := self.channel.receive(timeout_s)):
+            self._answers_owed -= 1
+        return message if self._answers_owed else self.channel.receive(timeout_s)
 
     def has_message(self) -> bool:
         """As `Channel.has_message`."""
-        return self.channel.has_message()
+        while self._answers_owed and not self._came_first and self.channel.has_message():
+            try:
+                message = self.channel.receive(_WHOLE_MESSAGE_S)
+            except (BoxEnded, TimeoutError):  # and so it does again, for who receives it
+                return True
+            if "where" in message:
+                self._answers_owed -= 1
+            else:
+                self._came_first.append(message)
+        return bool(self._came_first) or self.channel.has_message()
 
     def wait_for_message(self, timeout_s: float) -> bool:
         """As `Channel.wait_for_message`."""
-        return self.channel.wait_for_message(timeout_s)
+        return bool(self._came_first) or (self.channel.wait_for_message(timeout_s) and self.has_message())
+
+    def ask_where(self) -> dict[str, Any] | None:
+        """Where the main thread of the program is, as it says itself; None when it does not answer. It is broken off in
+        what it does: for who has given up waiting for it.
+        """
+        try:
+            self.send_signal(inside.WHERE_SIGNAL)
+            self._answers_owed += 1
+            while "where" not in (message := self.channel.receive(_WHERE_S)):
+                self._came_first.append(message)
+        except (BoxEnded, TimeoutError, ProcessLookupError):
+            return None
+        self._answers_owed -= 1
+        return message
 
     # --- ending
 

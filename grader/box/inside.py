@@ -16,10 +16,12 @@ Frames on the channel, both ways: four bytes of length, big endian, then JSON. T
     {"op": "run", source, function, arguments ...}   {"value": ...} or {"problem": {...}}; meanwhile, at each pause:
     {"op": "go", value}                              {"paused": label}, sent before the judge's go; at each question:
     {"op": "answer", value}                          {"ask": question}, sent before the judge's answer
+    the signal WHERE_SIGNAL                          {"where": [[text, file, line], ...], "call": name or ""}
 
 A problem is {"kind": "forbidden" | "missing" | "raised", "text": one line, "trace": [[text, file, line], ...]}, and of
-an exception also {"exception": its class, "says": the first line of what it says, "errno": its number or null}; of what
-is forbidden {"library": its name, "reason": why}.
+an exception also {"exception": its class, "says": the first line of what it says, "errno": its number or null, "named":
+the name that was not found or "", "meant": the name that is there and like it or ""}; of what is forbidden {"library":
+its name, "reason": why}.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 MAX_FRAME_BYTES = 1 << 20
 _GO_ON: Message = {"value": None}
+# Asks a program whose judge waits in vain where it is. Nobody else uses this one: a real-time signal near the end.
+WHERE_SIGNAL = 60
 _PLAIN_GO = struct.pack(">I", 27) + b'{"op": "go", "value": null}'
 _PLAIN_GO_BYTES = len(_PLAIN_GO)
 # The host's canary listens here. A server in the judge's own network listens on 127.0.0.1, perhaps on the same port.
@@ -368,7 +372,36 @@ def explain(error: BaseException, folder: str) -> Message:
         library, reason = (str(getattr(error, name, ""))[:2000] for name in ("package", "reason"))
         return problem(kind, text, rows, library=library, reason=reason)
     number = error.errno if isinstance(error, OSError) and type(error.errno) is int else None
-    return problem(kind, text, rows, exception=type(error).__name__, says=says, errno=number)
+    named, meant = names_in(error)
+    return problem(kind, text, rows, exception=type(error).__name__, says=says, errno=number, named=named, meant=meant)
+
+
+def names_in(error: BaseException) -> tuple[str, str]:
+    """The name that was not found, of an error that is about one, and the most similar one of those that are there."""
+    there: list[str] = []
+    try:
+        named = str(getattr(error, "name", None) or "")[:80]
+        if isinstance(error, NameError) and named and (last := error.__traceback__) is not None:
+            while last.tb_next is not None:
+                last = last.tb_next
+            here = last.tb_frame.f_locals
+            if hasattr(here.get("self"), named):
+                return named, "self." + named
+            there = [*here, *last.tb_frame.f_globals, *last.tb_frame.f_builtins]
+        elif isinstance(error, AttributeError):
+            there = dir(error.obj)
+        elif (
+            isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError) and error.name in sys.modules
+        ):
+            words = error.msg.split("'")  # cannot import name 'x' from 'y'
+            named, there = words[1][:80], dir(sys.modules[error.name])
+        if named and there:
+            import difflib
+
+            return named, "".join(difflib.get_close_matches(named, map(str, there), 1, 0.7))[:80]
+        return named, ""
+    except Exception:  # it is a stranger's object
+        return "", ""
 
 
 def _row(path: str, line: int, words: str) -> Row:
@@ -377,8 +410,9 @@ def _row(path: str, line: int, words: str) -> Row:
     return f"{file}:{line}{words}", file, line
 
 
-def load(order: Message) -> types.ModuleType | None:
+def load(order: Message, channel: Channel) -> types.ModuleType | None:
     """Import the submission, if there is one. Its folder comes last on the path, so it can shadow nothing."""
+    import importlib.machinery
     import importlib.util
 
     poison(order["poison"])
@@ -387,12 +421,75 @@ def load(order: Message) -> types.ModuleType | None:
     if not order["module"]:
         return None
     file = os.path.join(order["folder"], order["module"] + ".py")
-    spec = importlib.util.spec_from_file_location(order["module"], file)
-    assert spec is not None and spec.loader is not None  # every file that ends in .py has both
+    loader = importlib.machinery.SourceFileLoader(order["module"], file)
+    spec = importlib.util.spec_from_file_location(order["module"], file, loader=loader)
+    assert spec is not None  # a loader was given
     module = importlib.util.module_from_spec(spec)
     sys.modules[order["module"]] = module
-    spec.loader.exec_module(module)
+    answer_where(order["folder"], channel)
+    source = loader.get_data(file)
+    keep_lines(file, source)
+    exec(loader.source_to_code(source, file), module.__dict__)
     return module
+
+
+def keep_lines(file: str, source: bytes) -> None:
+    """Have the submission's lines at hand: when it fails for want of a descriptor, none is left to read them with."""
+    import linecache
+
+    text = source.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    lines = [line + "\n" for line in text.split("\n")]
+    linecache.cache[file] = (len(text), None, lines, file)
+
+
+def answer_where(folder: str, channel: Channel) -> None:
+    """From now on, tell the judge where the main thread is, whenever it asks."""
+    import signal
+
+    own_pid = os.getpid()
+
+    def answer(_number: int, frame: types.FrameType | None) -> None:
+        if os.getpid() == own_pid:
+            channel.send(whereabouts(frame, folder))
+
+    signal.signal(WHERE_SIGNAL, answer)
+
+
+def whereabouts(frame: types.FrameType | None, folder: str) -> Message:
+    """The lines of the submission that a thread is in, the innermost first, and the function that this one calls."""
+    import linecache
+
+    rows: list[Row] = []
+    call = ""
+    while frame is not None:
+        code, line = frame.f_code, frame.f_lineno
+        if code.co_filename.startswith(folder):
+            text = linecache.getline(code.co_filename, line).strip()
+            call = call if rows else called(frame)
+            rows.append(_row(code.co_filename, line, f" in {code.co_name}: {text}"))
+        frame = frame.f_back
+    return {"where": rows[:12], "call": call}
+
+
+def called(frame: types.FrameType) -> str:
+    """The name of the function that a frame is just calling; empty when that is not told."""
+    import linecache
+
+    try:
+        places = list(frame.f_code.co_positions())
+        first, last, begin, end = places[frame.f_lasti // 2]
+        if first is None or first != last:
+            return ""
+        line = linecache.getline(frame.f_code.co_filename, first).encode()[begin:end].decode()
+        depth = 0
+        for place in range(len(line) - 1, -1, -1):
+            depth += (line[place] == ")") - (line[place] == "(")
+            if not depth:
+                name = line[:place].rpartition(".")[2].split()[-1] if line[-1] == ")" else ""
+                return name if name.isidentifier() else ""
+    except (AttributeError, IndexError, TypeError, ValueError):
+        pass
+    return ""
 
 
 def shipped(source: str, name: str) -> Any:
@@ -472,6 +569,11 @@ def begin(start: Message) -> Message:
     """Lower this process's rights and try the wall."""
     import ctypes
 
+    # What `explain` and `answer_where` need later, when the program may have used up its descriptors or its memory.
+    import signal  # noqa: F401
+    import tokenize  # noqa: F401 - linecache's, which imports it late from Python 3.13 on
+    import traceback  # noqa: F401
+
     os.umask(0o077)
     limit_resources(start["limits"])
     libc = ctypes.CDLL(None, use_errno=True)
@@ -507,7 +609,7 @@ def main() -> None:
             case "load":
                 folder = order["folder"]
                 try:
-                    module = load(order)
+                    module = load(order, channel)
                 except BaseException as error:
                     channel.send({"problem": explain(error, folder)})
                 else:

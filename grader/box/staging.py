@@ -18,6 +18,7 @@ from grader.box import inside
 from grader.box.scratch import held_folder
 from grader.errors import GraderError
 
+SUBMISSION: Final = "submission"
 TRACES: Final = "traces"
 CANARY: Final = "canary"
 
@@ -31,7 +32,7 @@ def staging_folder() -> Iterator[Path]:
         OSError: none can be made.
     """
     with held_folder() as staging:
-        for folder in (staging, staging / "submission", staging / "given"):
+        for folder in (staging, staging / SUBMISSION, staging / "given"):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o755)
         yield staging

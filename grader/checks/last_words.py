@@ -25,7 +25,9 @@ def problem(found: Any, what: str, expected: str, *, raised: type[Raised] = Rais
         case "forbidden":
             library, reason = _text(found.get("library")), _text(found.get("reason"))
             named = say("{library} is not allowed here: {reason}", library=library, reason=reason) if library else text
-            return ForbiddenUse(expected=say("a solution without it"), seen=named, evidence=evidence)
+            failure = ForbiddenUse(expected=say("a solution without it"), seen=named, evidence=evidence)
+            failure.hint = say("Take it out, and write yourself what it would do for you: that is the exercise.")
+            return failure
         case "missing":
             return CheckFailed(expected=expected, seen=text)
         case _:
@@ -37,6 +39,8 @@ def problem(found: Any, what: str, expected: str, *, raised: type[Raised] = Rais
                 exception=_text(found.get("exception")),
                 says=_text(found.get("says")),
                 errno=number if type(number) is int else None,
+                named=_text(found.get("named")),
+                meant=_text(found.get("meant")),
             )
 
 

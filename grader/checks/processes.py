@@ -12,13 +12,15 @@ from typing import Any, TypeVar
 
 from grader.box.box import Box
 from grader.box.channel import BoxEnded
-from grader.checks.last_words import last_lines, problem
+from grader.checks.last_words import frames, last_lines, problem
 from grader.failures import CheckFailed, Crashed, Evidence
 from grader.measure import vitals
 from grader.words.say import say
 
 _T = TypeVar("_T")
 
+_MOST_ROWS = 6
+_CALL_CHARS = 40
 MESSAGE_S = 5.0  # from the first byte of a message to its last
 
 
@@ -192,6 +194,28 @@ class Processes:
     def printed(self) -> list[Evidence]:
         """The last lines that it has printed so far, as evidence."""
         return last_lines(self._box.output())
+
+    def _in_its_lines(self, seen: str, silent_s: float) -> tuple[str, list[Evidence]]:
+        """What was seen of a program that nobody waits for any longer, and where in its lines it is, if it tells: the
+        innermost line first.
+
+        Args:
+            silent_s: for how long nothing has come of it.
+        """
+        told = self._box.ask_where() or {}
+        rows, call = told.get("where"), told.get("call")
+        where = list(frames(rows[:_MOST_ROWS])) if isinstance(rows, list) else []
+        if not where or where[0].line is None:
+            return seen, []
+        if isinstance(call, str) and call.isidentifier():
+            return say(
+                "{seen}, in {call}() of line {line} for {seconds:.0f} s",
+                seen=seen,
+                call=call[:_CALL_CHARS],
+                line=where[0].line,
+                seconds=silent_s,
+            ), where
+        return say("{seen}, in line {line} for {seconds:.0f} s", seen=seen, line=where[0].line, seconds=silent_s), where
 
     def _alive(self, look: Callable[[int], _T]) -> _T:
         try:

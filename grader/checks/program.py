@@ -71,7 +71,7 @@ class Program(Processes):
             if not expected:
                 raise
             found = failure.seen if seen is None else seen()
-            told = failure.retold(expected=expected, seen=found, evidence=self.printed())
+            told = failure.retold(expected=expected, seen=found, evidence=[*failure.evidence, *self.printed()])
             told.in_own_words = True
             raise told from failure
 
@@ -100,18 +100,20 @@ class Program(Processes):
                     seen = say("nothing: the program sleeps in {place}", place=place)
                 else:
                     seen = say("nothing: the program sleeps")
-                raise NoAnswer(expected=say("an answer"), seen=seen)
+                raise self._given_up(seen, silent_s)
         if computes or self._stepped:  # single steps take a hundred thousand times as long
             return
         used_s = self._cpu_s() - self._silent_from_cpu_s
         if used_s > SILENT_CPU_S:
-            raise NoAnswer(
-                expected=say("an answer"),
-                seen=say("nothing, while the program used {seconds:.0f} s of processor time", seconds=used_s),
-            )
+            seen = say("nothing, while the program used {seconds:.0f} s of processor time", seconds=used_s)
+            raise self._given_up(seen, silent_s)
         if silent_s > SILENT_S:
             seen = say("nothing for {seconds:.0f} seconds, while the program runs", seconds=SILENT_S)
-            raise NoAnswer(expected=say("an answer"), seen=seen)
+            raise self._given_up(seen, silent_s)
+
+    def _given_up(self, seen: str, silent_s: float) -> NoAnswer:
+        seen, where = self._in_its_lines(seen, silent_s)
+        return NoAnswer(expected=say("an answer"), seen=seen, evidence=where)
 
     def _has_stopped_itself(self, beat: vitals.Pulse) -> bool:
         return beat.stopped and not self._standstill and not self._stepped

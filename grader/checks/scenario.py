@@ -161,8 +161,9 @@ class Run(Program):
             if before_s is None:
                 before_s = self._cpu_s()
             elif self._cpu_s() - before_s > program.SILENT_S:
-                seen = f"no end after {program.SILENT_S:.0f} seconds of processor time"
-                raise NoAnswer(expected=self._goes_on, seen=seen)
+                endless = say("no end after {seconds:.0f} seconds of processor time", seconds=program.SILENT_S)
+                seen, where = self._in_its_lines(endless, silent_s)
+                raise NoAnswer(expected=self._goes_on, seen=seen, evidence=where)
 
         wait_for(self._box.wait_for_message, watch)
         try:

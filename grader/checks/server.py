@@ -20,6 +20,7 @@ from grader.checks.program import Program
 from grader.failures import CheckFailed, Crashed, NoAnswer
 from grader.measure import strace as tracer
 from grader.measure.clients import Address, Client, Crowd, Handler, Unread, not_accepted, polled, wait_for
+from grader.words.say import say
 
 
 class Server(Program):
@@ -117,7 +118,8 @@ class Server(Program):
 
         def still_serving(silent_s: float) -> None:
             if silent_s > program.SILENT_S / 2:
-                raise NoAnswer(expected=expected, seen="it has not returned, and still runs")
+                seen, where = self._in_its_lines(say("it has not returned, and still runs"), silent_s)
+                raise NoAnswer(expected=expected, seen=seen, evidence=where)
 
         expected = f"{self._entry} returns {when}"
         wait_for(polled(self._box.has_message), still_serving)

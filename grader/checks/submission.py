@@ -32,22 +32,24 @@ from grader.box.box import Box, Sigkilled
 from grader.box.channel import BoxEnded
 from grader.box.levels import Level
 from grader.checks import program
+from grader.checks.advice import for_import
 from grader.checks.boxes import Boxes, Kind
 from grader.checks.last_words import last_lines, problem
+from grader.checks.loading import Loading
 from grader.checks.policies import Policies
 from grader.checks.scenario import Run
 from grader.checks.server import Server
 from grader.checks.shipping import source_of, watched_source_of
 from grader.course.model import Exercise
 from grader.errors import GraderError
-from grader.failures import CheckFailed, Crashed, ForbiddenUse, NoAnswer, NotImported, Unmeasured
+from grader.failures import CheckFailed, Crashed, ForbiddenUse, Unmeasured
 from grader.measure import strace as tracer
 from grader.measure import vitals
 from grader.measure.clients import Address, Handler
 from grader.words.languages import ENGLISH
 from grader.words.say import say
 
-IMPORT_S = 20.0
+_FOR_EVER_S = 3600.0
 _BACKLOG = 4096
 _KEPT_BYTES = 4 << 20  # of each trace, with --keep
 
@@ -71,6 +73,9 @@ class Submission:
     can_look: bool = False  # whether this machine lets a box be looked at; a program must not choose to be unmeasured
     loading_s: float = 0.0  # when the last box began to load it, by the tracer's clock
     sigkilled: Sigkilled = Sigkilled.NO  # a box was killed with SIGKILL: the check says nothing and is taken again
+    handed_in_beside: Sequence[str] = ()  # files that are no part of the exercise
+    imported: bool = False  # whether any box has imported it
+    not_imported: CheckFailed | None = None  # why none has
 
     @property
     def exercise(self) -> Exercise:
@@ -147,7 +152,7 @@ class Submission:
                 held_at_start = Counter(vitals.descriptors(box.pid))
             except vitals.Gone:
                 held_at_start = Counter()  # how it ended, the order will tell
-            self._order(
+            self._serving(
                 box,
                 {
                     "op": "serve",
@@ -158,7 +163,6 @@ class Submission:
                     "handler": handler.__name__ if handler else "",
                     "strays": strays,
                 },
-                "serving",
                 say("{entry} serves", entry=entry),
             )
             server = Server(
@@ -261,9 +265,7 @@ class Submission:
         try:
             box.send(order)
         except BoxEnded as error:
-            raise Crashed(
-                expected=say("the scenario runs"), seen=_ended(error, box), evidence=last_lines(box.output())
-            ) from error
+            raise self._has_ended(error, box, say("the scenario runs")) from error
         return Run(box, trace, scenario=scenario, answering=answering, since_s=self.loading_s, cpu_s=cpu_s)
 
     # --- boxes
@@ -328,30 +330,45 @@ class Submission:
             "poison": modules,
         }
         self.loading_s = tracer.now_s()
-        self._order(box, order, "loaded", say("{file} can be imported", file=self.exercise.submit[0]), IMPORT_S)
+        loading = Loading(box, file=self.exercise.submit[0])
+        try:
+            self._send(box, order, loading.expected)
+            loading.wait()
+        except CheckFailed as failure:
+            self._not_imported(failure)
+            raise
+        self.imported = self.imported or load
         return self.loading_s if _has_helpers(box) else tracer.now_s()
 
-    def _order(self, box: Box, order: dict[str, Any], wanted: str, expected: str, timeout_s: float = 3600.0) -> Any:
-        """Send an order and take its answer; the deadline is otherwise the check's."""
+    def _not_imported(self, failure: CheckFailed) -> None:
+        """No check has another word on an import that fails, and none has a hint for it."""
+        failure.hint = for_import(
+            failure, file=self.exercise.submit[0], given=self.exercise.given, beside=self.handed_in_beside
+        )
+        failure.in_own_words = True
+        if not self.imported:
+            self.not_imported = failure
+
+    def _serving(self, box: Box, order: dict[str, Any], expected: str) -> None:
+        """Order to serve, and hear that it begins; the deadline is the check's."""
+        self._send(box, order, expected)
+        try:
+            answer = box.receive(_FOR_EVER_S)
+        except (BoxEnded, TimeoutError) as error:
+            raise self._has_ended(error, box, expected) from error
+        if "serving" not in answer:
+            raise problem(answer.get("problem"), say("it raised"), expected)
+
+    def _send(self, box: Box, order: dict[str, Any], expected: str) -> None:
         module = Path(self.exercise.submit[0]).stem
         try:
             box.send({"folder": self.level.folder, "module": module, **order})
-            answer = box.receive(timeout_s)
-        except TimeoutError as error:
-            raise NoAnswer(
-                expected=expected, seen=say("nothing for {seconds:.0f} seconds", seconds=timeout_s)
-            ) from error
         except BoxEnded as error:
-            raise Crashed(
-                expected=expected,
-                seen=_ended(error, box),
-                evidence=last_lines(box.output()),
-            ) from error
-        if wanted in answer:
-            return answer[wanted]
-        if wanted == "loaded":
-            raise problem(answer.get("problem"), say("importing it raised"), expected, raised=NotImported)
-        raise problem(answer.get("problem"), say("it raised"), expected)
+            raise self._has_ended(error, box, expected) from error
+
+    @staticmethod
+    def _has_ended(error: Exception, box: Box, expected: str) -> Crashed:
+        return Crashed(expected=expected, seen=_ended(error, box), evidence=last_lines(box.output()))
 
     def _keep(self, box: Box, trace: tracer.Trace | None) -> None:
         if self.keep is None:
@@ -366,8 +383,8 @@ class Submission:
                     kept.write(b"\n... and %d bytes more\n" % left)
 
 
-def _ended(error: BoxEnded, box: Box) -> str:
-    return say("{what}: {how}", what=error.args[0], how=box.ended_by())
+def _ended(error: Exception, box: Box) -> str:
+    return say("{what}: {how}", what=error.args[0] if error.args else say("nothing"), how=box.ended_by())
 
 
 def _has_helpers(box: Box) -> bool:

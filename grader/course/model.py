@@ -70,6 +70,7 @@ class Check(_Value):
     points: int = Field(ge=0)
     title: Text
     hint: Text
+    hints: dict[_Name, Text] = Field(default={}, description="What to try instead of `hint`, by what was seen.")
     needs: tuple[str, ...] = Field(default=(), description="Checks above this one that must have passed.")
     deadline_s: float | None = Field(default=None, gt=0)
     watches: tuple[Watch, ...] = Field(default=(), description="What breaks one of them is told at this check.")

@@ -64,7 +64,7 @@ def grade(order: Order, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> R
     with staging_folder() as staging:
         try:
             handed_in = _stage(order, staging)
-            _run(order, staging, slots, ready, note)
+            _run(order, _job(order, staging, handed_in.ignored), slots, ready, note)
         except SubmissionError as error:
             return refused(order, error)
         except GraderError as error:
@@ -150,7 +150,7 @@ def _graded(order: Order, seen: Sequence[Check], common: dict[str, Any]) -> Grad
 # --- the judge, from outside --------------------------------------------------------------------------------------
 
 
-def _run(order: Order, staging: Path, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> None:
+def _run(order: Order, job: Job, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> None:
     """Have it judged at the best level that this machine has and that this work may run at."""
     slot, refusal = _slot(order, slots)
     whole = False
@@ -158,7 +158,7 @@ def _run(order: Order, staging: Path, slots: Slots, on_ready: OnReady, on_check:
         untraceable = slot.wait_until_ready().untraceable
         on_ready(Start(isolation=Isolation(slot.level), refused=refusal, untraceable=untraceable))
         verdict = _Verdict(order.names, on_check)
-        for event in slot.judge(_job(order, staging)):
+        for event in slot.judge(job):
             verdict.take(event)
         verdict.require_whole()
         whole = True
@@ -199,7 +199,7 @@ def _slot(order: Order, slots: Slots) -> tuple[Slot, str]:
     )
 
 
-def _job(order: Order, staging: Path) -> Job:
+def _job(order: Order, staging: Path, beside: Sequence[str] = ()) -> Job:
     exercise = order.exercise
     sizes = exercise.hidden_sizes if order.hidden and exercise.hidden_sizes is not None else exercise.sizes
     return Job(
@@ -210,6 +210,7 @@ def _job(order: Order, staging: Path) -> Job:
         checks=list(order.names),
         language=order.language,
         keep=None if order.keep is None else str(order.keep),
+        beside=list(beside),
     )
 
 

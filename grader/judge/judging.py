@@ -58,6 +58,7 @@ def _judge(job: Job, prepared: Prepared, emit: Emit) -> None:
         language=job.language,
         keep=None if job.keep is None else Path(job.keep),
         emit=emit,
+        beside=tuple(job.beside),
     )
     files = [str(path) for path in sorted(exercise.checks_dir.glob("test_*.py"))]
     unused = [word for name in _UNUSED for word in ("-p", f"no:{name}")]

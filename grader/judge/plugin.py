@@ -19,6 +19,7 @@ from pytest_timeout import Settings  # type: ignore[import-untyped]  # it ships 
 
 from grader.box.box import Sigkilled
 from grader.box.levels import Level
+from grader.box.staging import SUBMISSION
 from grader.checks.boxes import Boxes
 from grader.checks.budgets import Budgets
 from grader.checks.policies import Policies
@@ -27,6 +28,7 @@ from grader.course.model import Check as CheckRule
 from grader.course.model import Exercise
 from grader.errors import GraderError
 from grader.failures import CheckFailed, Crashed, DeadlineReached, Evidence, ForbiddenUse, Kind, Omitted, Unmeasured
+from grader.judge.hints import HandedIn, Obstacle
 from grader.judge.protocol import BoxStarted, CheckEnded, Event, Started
 from grader.report.model import Check, Failure, Outcome
 from grader.safe_text import safe_text
@@ -51,6 +53,7 @@ class JudgePlugin:
     language: str
     keep: Path | None
     emit: Callable[[Event], None]
+    beside: tuple[str, ...] = ()  # what was handed in and is no part of the exercise
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     broken: str = ""  # why there is no verdict
     boxes: Boxes = field(init=False)
@@ -60,6 +63,9 @@ class JudgePlugin:
     _budgets: dict[str, Budgets] = field(default_factory=dict)
     _calls: dict[str, pytest.CallInfo[None]] = field(default_factory=dict)
     _durations_s: dict[str, float] = field(default_factory=dict)
+    _handed_in: HandedIn = field(init=False)
+    _obstacle: Obstacle | None = None  # what no check gets past, once that is known
+    _imported: bool = False  # whether any box has imported it
 
     def __post_init__(self) -> None:
         self._language = self.exercise.speaking(self.language)
@@ -70,6 +76,12 @@ class JudgePlugin:
             strace=self.strace,
             takes_down=self.keep is not None,
             watched=self._policies.calls,
+        )
+        self._handed_in = HandedIn(
+            self.exercise,
+            self.level.staging / SUBMISSION / self.exercise.submit[0],
+            uid=self.level.uid,
+            beside=self.beside,
         )
 
     @property
@@ -131,6 +143,8 @@ class JudgePlugin:
             keep=self.keep,
             label=rule.name,
             on_box=lambda pid: self.emit(BoxStarted(pid)),
+            handed_in_beside=self.beside,
+            imported=self._imported,
         )
 
     @pytest.fixture
@@ -150,6 +164,11 @@ class JudgePlugin:
         self.emit(Started(rule.name, self.exercise.deadline_s(rule)))
         behind = self._rules[self._rules.index(rule) + 1 :]
         self.boxes.ahead = _likely(behind[:1]) | (_likely([rule]) & _likely(behind))
+        if self._obstacle is not None:
+            raise _NotRun(self._obstacle.reason)
+        if rule.name == self.wanted[0] and (obstacle := self._handed_in.obstacle()) is not None:
+            self._obstacle = obstacle
+            raise obstacle.failure
         known = {need: self.outcomes[need] for need in rule.needs if need in self.outcomes}
         if unmet := [need for need, outcome in known.items() if outcome.loses_points]:
             raise _NotRun(say("needs {checks}", checks=", ".join(unmet)))
@@ -159,9 +178,22 @@ class JudgePlugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool:
         """Run a check, and look whether its boxes kept to what holds in all of them."""
-        self._take(pyfuncitem)
+        try:
+            self._take(pyfuncitem)
+        except CheckFailed as failure:
+            submission = pyfuncitem.funcargs.get("submission")
+            if isinstance(submission, Submission) and submission.not_imported is not None:
+                self._obstacle = self._handed_in.cannot_be_imported(submission.not_imported)
+                raise submission.not_imported from failure
+            raise
+        finally:
+            self._note_import(pyfuncitem)
         self._policies.require(self._rule(pyfuncitem), self.outcomes)
         return True
+
+    def _note_import(self, pyfuncitem: pytest.Function) -> None:
+        submission = pyfuncitem.funcargs.get("submission")
+        self._imported = self._imported or (isinstance(submission, Submission) and submission.imported)
 
     def _take(self, pyfuncitem: pytest.Function) -> None:
         """Run a check; once more when one of its boxes was killed, for then it says nothing about a submission."""
@@ -202,7 +234,7 @@ class JudgePlugin:
         rule = self._rule(item)
         call = self._calls.get(rule.name)
         budgets = self._budgets.get(rule.name)
-        error = call.excinfo.value if call is not None and call.excinfo is not None else None
+        error = self._handed_in.told(call.excinfo.value if call is not None and call.excinfo is not None else None)
         outcome = outcome_of(error, rule.name)
         if outcome is Outcome.PASSED and (why := self._not_measured(rule, budgets)):
             outcome, error = Outcome.UNMEASURED, Unmeasured(why)
@@ -212,7 +244,7 @@ class JudgePlugin:
             title=rule.title.in_(self.language),
             points=rule.points,
             outcome=outcome,
-            failure=failure_of(error, rule, self._language),
+            failure=failure_of(error, rule, self._language, self._handed_in),
             reason=reason_of(error, self._language),
             duration_s=round(self._durations_s[rule.name], 3),
             measurements=tuple(budgets.measurements) if budgets is not None else (),
@@ -315,7 +347,7 @@ def reason_of(error: BaseException | None, language: Language) -> str:
     return _told(error, language) if isinstance(error, _NotRun | Unmeasured | Omitted) else ""
 
 
-def failure_of(error: BaseException | None, rule: CheckRule, language: Language) -> Failure | None:
+def failure_of(error: BaseException | None, rule: CheckRule, language: Language, handed_in: HandedIn) -> Failure | None:
     """What went wrong, as values in the reader's language. Text from a stranger's program is made safe to print."""
     kind: Kind = CheckFailed.kind
     evidence: Sequence[Evidence] = ()
@@ -335,7 +367,7 @@ def failure_of(error: BaseException | None, rule: CheckRule, language: Language)
         kind=kind,
         expected=safe_text(expected, max_line=_AUTHORS_LINE),
         seen=safe_text(seen),
-        hint=rule.hint.in_(language.code),
+        hint=safe_text(handed_in.hint(error, rule, language), max_line=_AUTHORS_LINE),
         evidence=tuple(
             Evidence(safe_text(language.tell(row.text), max_chars=200), row.file, row.line) for row in evidence
         ),

@@ -43,6 +43,7 @@ class Job:
         staging: a folder with `submission/` and `given/`; the judge lays out the rest in it.
         checks: names, in the order of the exercise.
         keep: where traces and logs are kept; None to keep none.
+        beside: names of what was handed in and is no part of the exercise.
     """
 
     exercise: str
@@ -52,6 +53,7 @@ class Job:
     checks: list[str]
     language: str
     keep: str | None
+    beside: list[str]
 
 
 @dataclass(frozen=True, slots=True)

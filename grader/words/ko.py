@@ -6,7 +6,10 @@ The course's words for things stand in its glossary. Where a name or a number is
 from collections.abc import Mapping
 from typing import Final
 
+from grader.words.ko_hints import HINTS
+
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
+    **HINTS,
     "expected:": ("749034ea", "기대:"),
     "seen:": ("d9645354", "결과:"),
     "try:": ("8761c2f5", "시도:"),
@@ -160,7 +163,6 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "93c15b63",
         "{seconds:.0f}초 동안 없음: 프로그램은 실행 중입니다",
     ),
-    "nothing for {seconds:.0f} seconds": ("748d8623", "{seconds:.0f}초 동안 없음"),
     "a trace that goes on behind the window": ("4b80d0de", "측정 구간 뒤에도 이어지는 추적 기록"),
     "the thread that is counted does the work itself": (
         "14a67601",
@@ -203,4 +205,25 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "불러오기 전처럼 들여다볼 수 있는 프로그램",
     ),
     "a process that hides what it holds": ("fd67b304", "가진 것을 숨기는 프로세스"),
+    "nothing: the import does not come to its end": ("935ac262", "없음: import가 끝나지 않습니다"),
+    "nothing": ("1785cfc3", "없음"),
+    "{seen}, in line {line} for {seconds:.0f} s": ("8e3c0db3", "{seen}. 있는 곳: {line}행, {seconds:.0f}초 동안"),
+    "{seen}, in {call}() of line {line} for {seconds:.0f} s": (
+        "7a303020",
+        "{seen}. 있는 곳: {line}행의 {call}(), {seconds:.0f}초 동안",
+    ),
+    "no end after {seconds:.0f} seconds of processor time": (
+        "790f7199",
+        "CPU 시간 {seconds:.0f}초를 쓰고도 끝나지 않음",
+    ),
+    "it has not returned, and still runs": ("6e753e98", "반환하지 않았고, 아직 실행 중입니다"),
+    "{file} cannot be imported": ("204a5a65", "import할 수 없는 파일: {file}"),
+    "Python {version} cannot read it: {error}": ("e3f9f100", "Python {version}이 읽을 수 없습니다: {error}"),
+    "{file} with its functions written": ("dbceb3e2", "함수가 작성된 파일: {file}"),
+    "not begun: these functions are left to write: {functions}": (
+        "b44de110",
+        "시작하지 않음: 작성할 함수가 남아 있습니다: {functions}",
+    ),
+    "{file} is not begun": ("14df4122", "시작하지 않은 파일: {file}"),
+    "not begun: {function}() is left to write": ("a8f8059c", "시작하지 않음: {function}() 함수를 작성해야 합니다"),
 }

@@ -4,11 +4,13 @@ What it proves of a wall is tested where walls are (test_sandbox.py); here is wh
 """
 
 import ctypes
+import errno
 import inspect
 import json
 import os
 import resource
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -438,3 +440,92 @@ def test_landlock_leaves_one_folder_to_write_to_and_nobody_outside_to_touch(tmp_
         "signal": "Operation not permitted" if scoped else "",
         "memory": denied,
     }
+
+
+# --- what else it tells -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "named", "meant"),
+    [
+        ("def frob():\n    return 1\nfrbo()\n", "frbo", "frob"),
+        ("class It:\n    errors = ()\n    def f(self):\n        return errors\nIt().f()\n", "errors", "self.errors"),
+        ("import queue\nqueue.Qeue\n", "Qeue", "Queue"),
+        ("from queue import Quue\n", "Quue", "Queue"),
+        ("import nothing_like_it\n", "nothing_like_it", ""),
+        ("''.joni\n", "joni", "join"),
+        ("class It:\n    def __dir__(self):\n        raise ValueError\nIt().x\n", "", ""),
+        ("raise AttributeError('no name')\n", "", ""),
+        ("raise NameError(name=7)\n", "7", ""),
+        ("1 / 0\n", "", ""),
+    ],
+)
+def test_a_name_that_was_not_found_is_told_with_the_one_that_was_meant(
+    python: str, tmp_path: Path, source: str, named: str, meant: str
+) -> None:
+    with program(python) as channel:
+        problem = load(channel, tmp_path / "in", source)["problem"]
+
+    assert (problem["named"], problem["meant"]) == (named, meant)
+
+
+def test_a_program_out_of_descriptors_is_told_with_its_own_line(python: str, tmp_path: Path) -> None:
+    def call(student: Any, _room: Any) -> None:
+        student.opens()
+
+    source = """
+        import os
+        def opens():
+            while True:
+                os.open("/", os.O_RDONLY)
+    """
+
+    with program(python) as channel:
+        channel.send({"op": "lend", "fds": [], "limits": {"NOFILE": 30}})
+        load(channel, tmp_path / "in", source)
+        problem = run(channel, call, folder=tmp_path / "in")["problem"]
+
+    row = ['student.py:5 in opens: os.open("/", os.O_RDONLY)', "student.py", 5]
+    assert (problem["errno"], problem["trace"]) == (errno.EMFILE, [row])
+
+
+WAITS = """
+    import time
+    def outer(number):
+        return (inner(number),
+                1)
+    def inner(number):
+        {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "call"),
+    [
+        ("time.sleep(600)", "sleep"),
+        ("[].append(time.sleep(600))", "sleep"),
+        ("while True: pass", ""),
+        ("while True: number += 1", ""),
+    ],
+)
+def test_where_a_program_is_it_tells_when_it_is_asked(python: str, tmp_path: Path, body: str, call: str) -> None:
+    def begins(student: Any, room: Any) -> None:
+        import os
+
+        room.ask(os.getpid())
+        student.outer(0)
+
+    with program(python) as channel:
+        load(channel, tmp_path / "in", WAITS.format(body=body))
+        pid = run(channel, begins, folder=tmp_path / "in")["ask"]
+        channel.send({"op": "answer", "value": None})
+        told: dict[str, Any] = {}
+        while 7 not in [row[2] for row in told.get("where", [])]:  # asked before, it is in another line or in none
+            os.kill(pid, inside.WHERE_SIGNAL)
+            told = channel.receive() or {}
+        os.kill(pid, signal.SIGKILL)
+
+    code = body.partition(": ")[2] if ":" in body else body
+    assert [row[2] for row in told["where"]][-1] == 4
+    assert code in told["where"][0][0]
+    assert told["call"] == call

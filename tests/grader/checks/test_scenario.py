@@ -101,7 +101,12 @@ def waits_for(level: Level, source: str) -> list[Any]:
         ),
         pytest.param(
             "threading.Lock().acquire() and threading.Semaphore(0).acquire()",
-            ["NoAnswer", "an answer", "nothing: the program sleeps in a lock", []],
+            [
+                "NoAnswer",
+                "an answer",
+                "nothing: the program sleeps in a lock, in acquire() of line 4",
+                ["tiny.py:4 in scaled: threading.Lock().acquire() and threading.Semaphore(0).acquire()"],
+            ],
             id="it is locked",
         ),
         pytest.param(
@@ -111,7 +116,12 @@ def waits_for(level: Level, source: str) -> list[Any]:
         ),
         pytest.param(
             "while True: pass",
-            ["NoAnswer", "the scenario runs to its end", "no end after 1 seconds of processor time", []],
+            [
+                "NoAnswer",
+                "the scenario runs to its end",
+                "no end after 1 seconds of processor time, in line 4",
+                ["tiny.py:4 in scaled: while True: pass"],
+            ],
             id="it spins",
         ),
         pytest.param(

@@ -21,7 +21,7 @@ from grader.box import box as sandbox
 from grader.box import levels
 from grader.box import wall as walls
 from grader.box.levels import Level
-from grader.checks import program
+from grader.checks import loading, program
 from grader.checks import submission as handed_over
 from grader.checks.budgets import Budgets, Count
 from grader.checks.last_words import last_lines, problem
@@ -382,12 +382,14 @@ def test_a_scenario_that_cannot_run_is_told_whose_line_it_is(judged: Judged, sou
 
 
 def endless_import(level: Level) -> list[Any]:
-    handed_over.IMPORT_S = 1.0
+    loading._ASLEEP_LOOKS = 4
     return run_scale(level, "import time\ntime.sleep(600)\n")
 
 
 def test_an_import_without_an_end_is_told_so(judged: Judged) -> None:
-    assert judged(endless_import) == ["NoAnswer", "tiny.py can be imported", "nothing for 1 seconds", []]
+    seen = "nothing: the import does not come to its end, in sleep() of line 2"
+    rows = ["tiny.py:2 in <module>: time.sleep(600)"]
+    assert judged(endless_import) == ["NoAnswer", "tiny.py can be imported", seen, rows]
 
 
 # --- a server -----------------------------------------------------------------------------------------------------
@@ -606,15 +608,16 @@ def test_a_program_that_sleeps_through_a_question_is_told_where(judged: Judged) 
     kind, expected, seen, _ = judged(silent, ASLEEP)
 
     assert (kind, expected) == ("NoAnswer", "the reply b'HELLO' to b'hello'")
-    assert seen in ("nothing: the program sleeps in epoll_wait()", "nothing: the program sleeps")
+    where = "in poll() of line 4"
+    assert seen in (f"nothing: the program sleeps in epoll_wait(), {where}", f"nothing: the program sleeps, {where}")
 
 
 def test_a_program_that_is_busy_with_other_things_is_told_after_a_longer_silence(judged: Judged) -> None:
-    assert judged(silent, BUSY)[2] == "nothing for 2 seconds, while the program runs"
+    assert judged(silent, BUSY)[2] == "nothing for 2 seconds, while the program runs, in line 4"
 
 
 def test_a_program_that_uses_much_processor_time_meanwhile_is_told_at_once(judged: Judged) -> None:
-    assert judged(silent, BUSY, 60.0, 0.6)[2] == "nothing, while the program used 1 s of processor time"
+    assert judged(silent, BUSY, 60.0, 0.6)[2] == "nothing, while the program used 1 s of processor time, in line 4"
 
 
 SPEAKS_AND_ENDS = server("lsock.accept()\nprint('one')\nprint('two', file=sys.stderr)\nos._exit(3)")
@@ -721,8 +724,8 @@ def stop(level: Level, source: str) -> list[Any]:
             [
                 "NoAnswer",
                 "serve_tiny returns when stop_fd is readable",
-                "it has not returned, and still runs",
-                [],
+                "it has not returned, and still runs, in poll() of line 4",
+                ["tiny.py:4 in serve_tiny: select.epoll().poll()"],
             ],
             id="it is deaf",
         ),

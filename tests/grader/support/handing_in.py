@@ -1,5 +1,6 @@
 """What tests of the harness share: a source as a submission of the tiny exercise, and how a check on it fails."""
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from grader.failures import CheckFailed, Unmeasured
 from places import TESTS
 
 TINY = TESTS / "tiny_course"
+_SECONDS = re.compile(" for [0-9]+ s$")  # how long a program was waited for is another number each time
 
 
 def handed_in(
@@ -44,7 +46,8 @@ def failure_of(act: Callable[[], object]) -> list[Any]:
     try:
         given = act()
     except CheckFailed as failure:
-        return [type(failure).__name__, failure.expected, failure.seen, [row.text for row in failure.evidence]]
+        seen = _SECONDS.sub("", failure.seen)
+        return [type(failure).__name__, failure.expected, seen, [row.text for row in failure.evidence]]
     except (Unmeasured, GraderError) as other:
         return [type(other).__name__, str(other)]
     return ["nothing", given]
