@@ -27,6 +27,40 @@ def class_() -> None:
     """Grade a class: everybody's work, on several slots, and go on where it ended."""
 
 
+@class_.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--from", "platform", type=click.Choice(["moodle", "canvas", "nbgrader", "folders"]), help="Whose export it is."
+)
+@click.option("--map", "pattern", metavar="REGEX", help="Of other paths: groups (?P<name>...) and (?P<file>...).")
+@click.option("--roster", required=True, type=click.Path(path_type=Path), metavar="CSV", help="Who is in the class.")
+@click.option(
+    "--to", "submissions", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new folder."
+)
+def collect(*, source: Path, platform: str | None, pattern: str | None, roster: Path, submissions: Path) -> None:
+    """Sort SOURCE, a platform's export (a zip or a folder), into a folder for each student.
+
+    Work of nobody in the roster is kept in DIR/_unknown. Where each file came from: DIR/collected.json.
+    """
+    from grader.batch.intake import collect_class
+    from grader.batch.layouts import Layout
+    from grader.batch.roster import read_roster
+
+    if (platform is None) == (pattern is None):
+        raise click.UsageError("Name one of --from and --map.")
+    layout = Layout(pattern) if pattern is not None else Layout.of(platform or "")
+    intake = collect_class(source, layout, read_roster(roster), submissions)
+    click.echo(f"{len(intake.taken)} students' work is in {submissions}.")
+    for words, names in (
+        ("handed in nothing", intake.missing),
+        ("kept in _unknown", intake.unknown),
+        ("older, not taken", intake.older),
+        ("left out", intake.left_out),
+    ):
+        if names:
+            click.echo("\n".join([f"{len(names)} {words}:", *(f"  {name}" for name in names)]))
+
+
 def _places(command: Callable[..., object]) -> Callable[..., object]:
     """SUBMISSIONS, --to and EXERCISES, as each of these commands has them."""
     submissions = click.argument("submissions", type=click.Path(path_type=Path))
