@@ -73,7 +73,11 @@ def collect_class(source: Path, layout: Layout, roster: Roster, to: Path) -> Int
         half = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent))
         try:
             if source.is_dir():
-                _sort(list(_in_folder(source, intake)), layout, roster, half, intake)
+                found = list(_in_folder(source, intake))
+                if layout.counts_the_top:
+                    top = source.resolve().name
+                    found = [(f"{top}/{path}", read) for path, read in found]
+                _sort(found, layout, roster, half, intake)
             else:
                 with _opened_zip(source) as archive:
                     _sort(list(_in_zip(archive, intake)), layout, roster, half, intake)

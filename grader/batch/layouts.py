@@ -7,10 +7,12 @@ from grader.errors import UsageError
 
 # Moodle: "Ada Lovelace_1234_assignsubmission_file_/a.py", without folders "..._file_a.py", new ones "..._file/a.py".
 # Canvas: "lovelaceada_LATE_1234_56789_a-2.py", where -2 is Canvas's own, for a second file of that name.
+# GitHub Classroom: "ex01-submissions/ex01-ada/a.py"; a login may have hyphens, so the exercise is read off the folder.
 # nbgrader: "submitted/ada/ex01/a.py".
 _PATTERNS = {
     "moodle": r"(?P<name>[^/]+)_(?P<number>\d+)_assignsubmission_file(?:_/?|/)(?P<file>.+)",
     "canvas": r"(?P<name>[^/]+?)(?P<late>_LATE)?_(?P<number>\d+)_(?P<order>\d+)_(?P<file>[^/]+)",
+    "classroom": r"(?P<exercise>[^/]+)-submissions/(?P=exercise)-(?P<name>[^/]+)/(?P<file>.+)",
     "nbgrader": r"(?:submitted/)?(?P<name>[^/]+)/(?P<file>[^/]+/.+)",
     "folders": r"(?P<name>[^/]+)/(?P<file>.+)",
 }
@@ -46,6 +48,7 @@ class Layout:
             raise UsageError(f"--map: {pattern!r} is no regular expression: {error}.") from error
         if missing := {"name", "file"} - set(self._pattern.groupindex):
             raise UsageError(f"--map: no group (?P<{min(missing)}>...). A path's name and file are needed.")
+        self.counts_the_top = pattern == _PATTERNS["classroom"]  # True if the source's own name is part of a path
         self._is_canvas = pattern == _PATTERNS["canvas"]
 
     @classmethod

@@ -30,7 +30,10 @@ def class_() -> None:
 @class_.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option(
-    "--from", "platform", type=click.Choice(["moodle", "canvas", "nbgrader", "folders"]), help="Whose export it is."
+    "--from",
+    "platform",
+    type=click.Choice(["moodle", "canvas", "classroom", "nbgrader", "folders"]),
+    help="Whose export it is.",
 )
 @click.option("--map", "pattern", metavar="REGEX", help="Of other paths: groups (?P<name>...) and (?P<file>...).")
 @click.option("--roster", required=True, type=click.Path(path_type=Path), metavar="CSV", help="Who is in the class.")

@@ -87,6 +87,18 @@ def test_nbgrader_folders_and_a_pattern(course: Class) -> None:
     assert course.files() == {"ada/a.py": "1"}
 
 
+def test_clones_of_a_classroom_go_by_login_and_no_login_is_taken_for_the_end_of_another(course: Class) -> None:
+    roster = "identifier,github_username,github_id,name\nada,Ada-L,1,Ada\nbob,l,2,Bob\n"
+    for clone in ("ex01-ada-l", "ex01-x-l"):
+        (course.folder / "ex01-submissions" / clone / ".git").mkdir(parents=True)
+        (course.folder / "ex01-submissions" / clone / "a.py").write_text(clone)
+
+    done = course.collect(course.folder / "ex01-submissions", "classroom", roster)
+
+    assert course.files() == {"ada/a.py": "ex01-ada-l", "_unknown/ex01-submissions/ex01-x-l/a.py": "ex01-x-l"}
+    assert done.missing == ["bob"]
+
+
 def test_a_pattern_that_takes_the_slash_leads_nowhere_else(course: Class) -> None:
     course.collect(course.zip({"ada/a.py": "1", "ada/...": "2"}), r"(?P<name>\w+)(?P<file>/.+)")
     assert course.files() == {"ada/a.py": "1", "ada/...": "2"}
