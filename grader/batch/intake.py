@@ -173,15 +173,15 @@ def _sort(found: Sequence[tuple[str, _Read]], layout: Layout, roster: Roster, ha
 
 
 def _owners(named: Named, roster: Roster) -> frozenset[str]:
-    """Whom the path may mean. The platform's number decides where the roster has it; else the name does, which Moodle
-    may have put behind that of a group."""
-    if named.number in roster.by_number:
-        return frozenset({roster.by_number[named.number]})
+    """Whom the path may mean, by the platform's number and by the name, which Moodle may have put behind a group's.
+    Where the two disagree, as with the worksheet of another assignment, it may be both."""
+    number = roster.by_number.get(named.number)
+    by_number = frozenset({number} if number else ())
     behind_group = named.name.partition("-")[2] if named.number else ""
     for name in (named.name, behind_group):
         if ids := roster.by_name.get(folded(name), frozenset()):
-            return ids
-    return frozenset()
+            return by_number if by_number & ids else by_number | ids
+    return by_number
 
 
 def _require_one_name(student: str, claims: Sequence[_Claim]) -> None:

@@ -11,7 +11,7 @@ from grader.errors import UsageError
 # nbgrader: "submitted/ada/ex01/a.py".
 _PATTERNS = {
     "moodle": r"(?P<name>[^/]+)_(?P<number>\d+)_assignsubmission_file(?:_/?|/)(?P<file>.+)",
-    "canvas": r"(?P<name>[^/]+?)(?P<late>_LATE)?_(?P<number>\d+)_(?P<order>\d+)_(?P<file>[^/]+)",
+    "canvas": r"(?!(?:LATE_)?anon_)(?P<name>[^/]+?)(?P<late>_LATE)?_(?P<number>\d+)_(?P<order>\d+)_(?P<file>[^/]+)",
     "classroom": r"(?P<exercise>[^/]+)-submissions/(?P=exercise)-(?P<name>[^/]+)/(?P<file>.+)",
     "nbgrader": r"(?:submitted/)?(?P<name>[^/]+)/(?P<file>[^/]+/.+)",
     "folders": r"(?P<name>[^/]+)/(?P<file>.+)",

@@ -66,6 +66,18 @@ def test_moodles_worksheet_knows_participants_by_number(course: Class) -> None:
     assert course.files() == {"a@x.org/a.py": "1"}
 
 
+def test_a_number_and_a_name_that_disagree_are_not_guessed(course: Class) -> None:
+    roster = "Identifier,Full name,Email address\nParticipant 12,Bob Ray,b@x.org\nParticipant 13,Ada Ray,a@x.org\n"
+    done = course.collect(course.zip({"Ada Ray_12_assignsubmission_file_/a.py": "1"}), "moodle", roster)
+    assert done.taken == [] and "a@x.org and b@x.org" in done.unknown[0]
+
+
+@pytest.mark.parametrize("name", ["anon_7_6_a.py", "LATE_anon_7_6_a.py"])
+def test_an_anonymous_number_of_canvas_is_nobodys(course: Class, name: str) -> None:
+    done = course.collect(course.zip({name: "1"}), "canvas", 'Student,ID,SIS User ID\n"Ray, Bob",7,bob\n')
+    assert done.taken == [] and course.files() == {f"_unknown/{name}": "1"}
+
+
 def test_canvas_keeps_the_newest_and_notes_lateness(course: Class) -> None:
     roster = 'Student,ID,SIS User ID,SIS Login ID,Section\n    Points Possible,,,,\n"Lovelace, Ada",7,ada,al,1\n'
     files = {"lovelaceada_LATE_9_101_a-2.py": "new", "lovelaceada_LATE_9_100_a.py": "old", "anon_x_5_6_a.py": "?"}
