@@ -4,6 +4,7 @@ The judge starts before what this process needs itself is imported: both take th
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from grader.commands.environment import (
 )
 from grader.commands.forms import files_first, format_options, targets_of
 from grader.commands.student import show_overview
-from grader.errors import MISUSED, NO_VERDICT, PASSED, SOMETHING_FAILED, UsageError
+from grader.errors import MISUSED, NO_VERDICT, PASSED, SOMETHING_FAILED, SubmissionError, UsageError
 from grader.report.formats import FORMATS, Context, render
 from grader.report.output import require_writable
 
@@ -58,7 +59,7 @@ class _Wish:
     def source(self, exercise: "Exercise") -> Path:
         """What is graded: a folder, a file or a zip."""
         if self.submission is not None:
-            return self.submission.absolute()
+            return Path(os.path.realpath(self.submission))  # a link that a person typed is meant; one inside is not
         return exercise.solution_dir if self.solution else exercise.handout_dir
 
 
@@ -188,7 +189,12 @@ def _grade_one(console: "Console", order: "Order", slots: "Slots", wish: _Wish) 
 
 def _files(exercise: "Exercise", wish: _Wish) -> dict[str, str]:
     """The files that are graded, by name, with their paths in the repository."""
+    from grader.grading.finding import find
+
     source = wish.source(exercise)
+    if wish.submission is not None:
+        with contextlib.suppress(SubmissionError):  # it is refused, and told
+            source = find(source, exercise.submit, exercise.slug)
     paths = {name: source if _is_file(source) else source / name for name in exercise.submit}
     found = {name: path_in_repository(path) for name, path in paths.items() if path.suffix == ".py" and _is_file(path)}
     return {name: path for name, path in found.items() if path is not None}
@@ -211,6 +217,8 @@ class _Live:
     def ready(self, start: "Start") -> None:
         from grader.report import terminal
 
+        if start.taken:
+            self._console.print(f"Graded: {start.taken}", markup=False, highlight=False)
         asked = self._order.trust or not self._order.own
         terminal.show_start(self._console, refused=start.refused, untraceable=start.untraceable, asked=asked)
 

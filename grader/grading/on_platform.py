@@ -17,10 +17,7 @@ import json
 import os
 import sys
 import threading
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import click
@@ -29,9 +26,8 @@ from grader.course.load import load_course
 from grader.course.model import Course, Exercise
 from grader.doctor.machine import machine
 from grader.doctor.programs import search_path
-from grader.errors import CourseError, GraderError, KitError, Place, SubmissionError
-from grader.grading.names import listed, printable
-from grader.grading.one import Start, grade, refused
+from grader.errors import CourseError, GraderError, KitError
+from grader.grading.one import Start, grade
 from grader.grading.order import Order
 from grader.grading.slot import Slots, Tools
 from grader.report import terminal
@@ -44,8 +40,6 @@ from grader.start import open_streams
 PLATFORMS = ("gradescope", "prairielearn", "autolab")
 
 _CALLED = "What was handed in"  # a platform's own folders and file names tell a student nothing
-_DEEPEST = 4  # folders below the top: a repository in a folder has exercises/ex03_epoll/ in the third
-_MOST_ENTRIES = 5_000  # a virtual environment, handed in by mistake, has more, and nothing that is wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,21 +84,16 @@ def _answer(job: Job) -> str:
 def _graded(job: Job, course: Course, exercise: Exercise) -> Report:
     """A report; what a person may read of it on the way goes to standard output, where that is not the answer's."""
     path = search_path()
-    source, ambiguous = job.handed_in, None
-    try:
-        source = find(job.handed_in, exercise)
-    except SubmissionError as error:
-        ambiguous = error
     hidden = True if job.hidden else None
     order = Order.of(
-        course, exercise, source, machine(path=path), own=False, trust=job.trust, hidden=hidden, called=_CALLED
+        course, exercise, job.handed_in, machine(path=path), own=False, trust=job.trust, hidden=hidden, called=_CALLED
     )
-    if ambiguous is not None:
-        return refused(order, ambiguous)
     with Slots(Tools.found(path)) as slots, Path(os.devnull).open("w") as nowhere:
         screen = terminal.make_console(nowhere if job.output.is_stdout else sys.stdout, colour=False, width=None)
 
         def ready(start: Start) -> None:
+            if start.taken:
+                screen.print(f"Graded: {start.taken}", markup=False, highlight=False)
             terminal.show_start(screen, refused=start.refused, untraceable=start.untraceable, asked=True)
 
         def check(check: Check) -> None:
@@ -122,50 +111,6 @@ def _graded(job: Job, course: Course, exercise: Exercise) -> Report:
             )
         terminal.show_report(screen, report)
         return report
-
-
-# --- what was handed in -------------------------------------------------------------------------------------------
-
-
-def find(handed_in: Path, exercise: Exercise) -> Path:
-    """What `grade` is to be given of what was handed in: a file, a zip, or the folder that holds the wanted files: the
-    top, `exercises/<slug>/` of a repository, else the one that is least deep. Links are not followed.
-
-    Raises:
-        SubmissionError: several folders may be meant.
-    """
-    if not handed_in.is_dir():
-        return handed_in
-    holders = [folder for folder, files in _folders(handed_in) if files.intersection(exercise.submit)]
-    if not holders:
-        zips = [path for path in sorted(handed_in.iterdir()) if path.suffix.lower() == ".zip"]
-        return zips[0] if len(zips) == 1 else handed_in
-    if handed_in in holders:
-        return handed_in
-    holders = [folder for folder in holders if folder.parts[-2:] == ("exercises", exercise.slug)] or holders
-    nearest = [folder for folder in holders if len(folder.parts) == len(holders[0].parts)]
-    if len(nearest) > 1:
-        places = ", ".join(listed(str(folder.relative_to(handed_in)) for folder in nearest))
-        place = Place(printable(str(handed_in)))
-        raise SubmissionError(place, f": wanted files are in several folders: {places}", "Hand in one of them.")
-    return nearest[0]
-
-
-def _folders(top: Path) -> Iterator[tuple[Path, frozenset[str]]]:
-    """The folders below `top` and the names of what is no folder in each, the least deep first."""
-    waiting, left = deque([top]), _MOST_ENTRIES
-    while waiting and left > 0:
-        folder = waiting.popleft()
-        try:
-            with os.scandir(folder) as found:
-                entries = sorted(islice(found, left), key=lambda entry: entry.name)
-        except PermissionError:  # what is wanted may be elsewhere; of the top, collecting tells it
-            continue
-        left -= len(entries)
-        yield folder, frozenset(one.name for one in entries if not one.is_dir(follow_symlinks=False))
-        if len(folder.parts) - len(top.parts) < _DEEPEST:
-            inner = (one for one in entries if one.is_dir(follow_symlinks=False))
-            waiting.extend(folder / one.name for one in inner if not one.name.startswith((".", "__MACOSX")))
 
 
 # --- answers without a report -------------------------------------------------------------------------------------

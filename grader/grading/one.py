@@ -20,7 +20,9 @@ from pydantic import ValidationError
 from grader.box.levels import LEVELS, Bare
 from grader.box.staging import staging_folder
 from grader.errors import GraderError, SubmissionError
+from grader.grading.finding import find
 from grader.grading.handed_in import Submission, collect
+from grader.grading.names import printable
 from grader.grading.order import Order
 from grader.grading.slot import IsolationRefused, Slot, Slots, Tools
 from grader.judge.protocol import Broken, CheckEnded, Ended, Event, Finished, Job
@@ -39,6 +41,7 @@ class Start:
     isolation: Isolation
     refused: str  # why it has no better level; empty when there is none
     untraceable: str | None
+    taken: str = ""  # what is graded of what was handed in, where that is not all of it
 
 
 def grade(order: Order, slots: Slots, on_ready: OnReady, on_check: OnCheck) -> Report:
@@ -104,7 +107,8 @@ def _stage(order: Order, staging: Path) -> Submission:
     """
     exercise = order.exercise
     handed_in, given = staging / "submission", staging / "given"
-    collected = collect(order.source, exercise.submit, handed_in, file_kb=exercise.limits.file_kb)
+    source = order.source if _is_at_home(order) else find(order.source, exercise.submit, exercise.slug)
+    collected = collect(source, exercise.submit, handed_in, file_kb=exercise.limits.file_kb)
     for name in exercise.given:
         shutil.copyfile(exercise.handout_dir / name, given / name)
     for folder in (handed_in, given):
@@ -112,6 +116,17 @@ def _stage(order: Order, staging: Path) -> Submission:
             file.chmod(0o644)
     published = {"README.md", "exercise.yaml", *exercise.given} if order.source == exercise.handout_dir else set()
     return replace(collected, ignored=tuple(safe_text(name) for name in collected.ignored if name not in published))
+
+
+def _is_at_home(order: Order) -> bool:
+    """What the course itself keeps in its place is looked for nowhere else."""
+    return order.source in (order.exercise.handout_dir, order.exercise.solution_dir)
+
+
+def _taken(order: Order) -> str:
+    """What is graded of what was handed in, where that is not all of it; safe to print."""
+    source = order.source if _is_at_home(order) else find(order.source, order.exercise.submit, order.exercise.slug)
+    return "" if source == order.source else printable(str(source.relative_to(order.source)))
 
 
 def _common(order: Order, starts: Sequence[Start], handed_in: Submission | None, read_at: str) -> dict[str, Any]:
@@ -156,7 +171,7 @@ def _run(order: Order, job: Job, slots: Slots, on_ready: OnReady, on_check: OnCh
     whole = False
     try:
         untraceable = slot.wait_until_ready().untraceable
-        on_ready(Start(isolation=Isolation(slot.level), refused=refusal, untraceable=untraceable))
+        on_ready(Start(isolation=Isolation(slot.level), refused=refusal, untraceable=untraceable, taken=_taken(order)))
         verdict = _Verdict(order.names, on_check)
         for event in slot.judge(job):
             verdict.take(event)

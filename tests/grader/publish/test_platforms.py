@@ -23,6 +23,7 @@ from grader.course.load import load_course
 from grader.course.model import Course, Exercise
 from grader.errors import CourseError, SubmissionError, UsageError
 from grader.grading import on_platform as entry
+from grader.grading.finding import find
 from grader.publish import autolab, gradescope, prairielearn
 from grader.publish.leaks import refuse_leaks
 from grader.publish.tree import File, Tree, tarred, text_file
@@ -466,14 +467,14 @@ def test_the_files_are_found_where_students_put_them(
     for name in files:
         (handed_in / name).parent.mkdir(parents=True, exist_ok=True)
         (handed_in / name).touch()
-    assert entry.find(handed_in, tiny) == handed_in / found
+    assert find(handed_in, tiny.submit, tiny.slug) == handed_in / found
 
 
 def test_a_link_to_a_folder_is_not_followed(handed_in: Path, tmp_path: Path, tiny: Exercise) -> None:
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks/tiny.py").touch()
     (handed_in / "work").symlink_to(tmp_path / "checks")
-    assert entry.find(handed_in, tiny) == handed_in
+    assert find(handed_in, tiny.submit, tiny.slug) == handed_in
 
 
 def test_a_folder_that_is_closed_to_us_hides_no_other(tmp_path: Path, tiny: Exercise) -> None:
@@ -486,7 +487,7 @@ def test_a_folder_that_is_closed_to_us_hides_no_other(tmp_path: Path, tiny: Exer
         before = os.geteuid()
         os.seteuid(65534 if before == 0 else before)
         try:
-            found = entry.find(top, tiny)
+            found = find(top, tiny.submit, tiny.slug)
         finally:
             os.seteuid(before)
         (top / "closed").chmod(0o700)
@@ -498,7 +499,7 @@ def test_two_folders_that_may_be_meant_are_named(handed_in: Path, tiny: Exercise
         (handed_in / name).mkdir()
         (handed_in / name / "tiny.py").touch()
     with pytest.raises(SubmissionError, match="first, second"):
-        entry.find(handed_in, tiny)
+        find(handed_in, tiny.submit, tiny.slug)
 
 
 def _job(platform: str, submission: Path, output: Path, **changes: Any) -> entry.Job:
