@@ -5,6 +5,7 @@ A mistake is a `CourseError`: `<file>:<line>: what is wrong; the cure`. The firs
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date
@@ -22,6 +23,8 @@ FORMAT = 1  # of course.yaml, exercise.yaml and their kind
 
 _LARGEST = 2**53  # JSON's readers keep whole numbers up to here
 _DEEPEST = 16  # levels of YAML; the format itself has 7 (checks, 0, budgets, 0, why, en and the file)
+# Numbers that a person reads as others than YAML 1.1 does: octal ones, and those to the base of 60.
+_READ_OTHERWISE = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 NO_PARTS: Mapping[str, type[BaseModel]] = MappingProxyType({})
 
 Where = tuple[str | int, ...]  # a place in a YAML file: ("checks", 3, "points")
@@ -197,6 +200,10 @@ class Located:
             raise self._refused(event, "YAML reads this as a value that cannot be; put it in quotes") from error
         if isinstance(value, int) and abs(value) > _LARGEST:
             raise self._refused(event, "this number is too large; write a smaller one")
+        if _READ_OTHERWISE.fullmatch(event.value):
+            raise self._refused(
+                event, f"YAML reads {event.value} as the number {value:g}; write that number, or text in quotes"
+            )
         return value
 
     def _refused(self, event: Any, said: str) -> CourseError:

@@ -203,6 +203,10 @@ MISTAKES = [
     Mistake("a second document", COURSE_FILE, "  file_kb: 256", "  file_kb: 256\n--- # HERE\na: 1", "second document"),
     Mistake("a date that is none", EXERCISE_FILE, "title: the loop", "title: 2026-13-45 # HERE", "put it in quotes"),
     Mistake("an endless number", EXERCISE_FILE, "crowd: 100", f"crowd: {'9' * 5000} # HERE", "put it in quotes"),
+    Mistake("an octal number", EXERCISE_FILE, "crowd: 100", "crowd: 0100 # HERE", "reads 0100 as the number 64"),
+    Mistake("a number to the base of 60", EXERCISE_FILE, "crowd: 100", "crowd: 1:30 # HERE", "as the number 90"),
+    Mistake("a clock for a limit", COURSE_FILE, "deadline_s: 30", "deadline_s: 1:30 # HERE", "as the number 90"),
+    Mistake("a huge octal number", EXERCISE_FILE, "crowd: 100", f"crowd: 0{'7' * 400} # HERE", "too large"),
     Mistake("a huge number", EXERCISE_FILE, "crowd: 100", f"crowd: 0x{'f' * 5000} # HERE", "too large"),
     Mistake("deep flow", EXERCISE_FILE, "title: the loop", "title: " + "[" * 5000 + " # HERE", "nested deeper"),
     Mistake(
