@@ -18,8 +18,9 @@ from pathlib import Path
 
 from grader.course.model import Exercise
 from grader.errors import GraderError, SubmissionError, UsageError
+from grader.grading.finding import find
 from grader.grading.handed_in import collect
-from grader.report.folder import read_report
+from grader.report.folder import composed, read_report, refuse_near_duplicates
 from grader.report.model import Graded, Refused, Report
 from grader.safe_text import safe_text
 from grader.versions import kit_version
@@ -83,12 +84,13 @@ def items_of(
     for place in sorted(submissions.iterdir()):
         if place.name.startswith((".", "_")) or place.suffix == ".json":
             continue
-        name = place.name if place.is_dir() else place.stem
+        name = composed(place.name if place.is_dir() else place.stem)
         if name != safe_text(name):
             raise UsageError(f"{submissions}: a name that cannot be printed: {name!a}. Rename it.")
         if name in work:
             raise UsageError(f"{submissions}: {name} is there twice, {work[name].name} and {place.name}. Keep one.")
         work[name] = place
+    refuse_near_duplicates(str(submissions), list(work))
     everybody = sorted({*work, *students})
     if not everybody:
         raise UsageError(f"{submissions}: nobody's work is here. A folder for each student is looked for.")
@@ -109,7 +111,7 @@ def _work_on(exercise: Exercise, place: Path | None, *, alone: bool) -> Path | N
     work on it; with one, it is what the student took for it."""
     if place is None or not place.is_dir():
         return place
-    for name in (exercise.slug, exercise.number):
+    for name in (exercise.slug, exercise.number, f"exercises/{exercise.slug}"):
         if (place / name).exists():
             return place / name
     if alone or any((place / name).exists() for name in exercise.submit):
@@ -152,6 +154,7 @@ def digest_of(source: Path, exercise: Exercise) -> str | None:
     """
     with tempfile.TemporaryDirectory(prefix="tracegrade-") as folder:
         try:
+            source = find(source, exercise.submit, exercise.slug)
             return collect(source, exercise.submit, Path(folder, "it"), file_kb=exercise.limits.file_kb).digest
         except SubmissionError as error:
             return error.digest

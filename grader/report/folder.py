@@ -2,6 +2,7 @@
 where they lie and whose they are; knows nothing of what is done with them.
 """
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from grader.safe_text import safe_text
 class Result:
     """One student's report on one exercise."""
 
-    student: str  # the folder's name
+    student: str  # the folder's name, with accents composed
     report: Report
     file: Path
 
@@ -26,13 +27,18 @@ def read_results(folder: Path) -> Sequence[Result]:
 
     Raises:
         UsageError: there is no such folder or no report in it; a file is no report; a student has two of one exercise;
-            a student's name cannot be printed. Nothing is half read: the first mistake ends it.
+            a student's name cannot be printed; a report lies beside the folders; two folders may be one student's.
+            Nothing is half read: the first mistake ends it.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder. Name the one with a folder of reports for each student.")
     seen: dict[tuple[str, str], Result] = {}
+    students_in(folder)  # two folders that are one student's are told before anything is read
+    for flat in sorted(folder.glob("[!.]*.json")):
+        where = f"{folder}/<student>/<name>.json"
+        raise UsageError(f"{flat}: it lies beside the students' folders. Put it into one of them, {where}.")
     for file in sorted(folder.glob("[!.]*/[!.]*.json")):
-        student = file.parent.name
+        student = composed(file.parent.name)
         if student != safe_text(student):
             raise UsageError(f"{folder}: a student's folder has a name that cannot be printed: {student!a}. Rename it.")
         result = Result(student, read_report(file), file)
@@ -47,8 +53,32 @@ def read_results(folder: Path) -> Sequence[Result]:
 
 
 def students_in(folder: Path) -> Sequence[str]:
-    """Everybody who has a folder there, with a report or without one. Names that begin with a dot are not looked at."""
-    return sorted(one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    """Everybody who has a folder there, with a report or without one. Names that begin with a dot are not looked at.
+
+    Raises:
+        UsageError: two folders may be one student's.
+    """
+    names = sorted(one.name for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    refuse_near_duplicates(str(folder), names)
+    return [composed(name) for name in names]
+
+
+def refuse_near_duplicates(where: str, names: Collection[str]) -> None:
+    """Nothing, where each name is another student's to a person who reads them.
+
+    Raises:
+        UsageError: two of them differ in case, or in how an accent is written, alone.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(composed(name).casefold(), name)
+        if other != name:
+            raise UsageError(f"{where}: {other!a} and {name!a} may be one student. Keep one of them, or rename one.")
+
+
+def composed(name: str) -> str:
+    """A student's name as learning management systems write it: macOS hands folders on with accents apart (NFD)."""
+    return unicodedata.normalize("NFC", name)
 
 
 def absent_from(results: Sequence[Result], students: Collection[str]) -> Mapping[str, Sequence[str]]:

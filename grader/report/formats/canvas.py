@@ -14,12 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from grader.errors import UsageError
+from grader.report.folder import composed
 from grader.report.formats import Roster, Sheet
 from grader.report.formats.grades import Grades, as_csv, cell, require_plain
 
 _COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 _KEYS = frozenset({"ID", "SIS User ID", "SIS Login ID", "Integration ID"})
 _POINTS = "Points Possible"
+_EXCUSED = "EX"  # a person's word: a score in its place would take it back
 _NUMBERED = re.compile(r"(?P<title>.*?)\s*\([0-9]+\)")
 
 
@@ -66,7 +68,7 @@ class _Table:
         keys = [i for i, title in enumerate(self.header[: self.identity]) if title in _KEYS]
         index: dict[str, set[int]] = {}
         for number, row in enumerate(self.students):
-            for key in {row[i].strip().casefold() for i in keys} - {""}:
+            for key in {composed(row[i].strip()).casefold() for i in keys} - {""}:
                 index.setdefault(key, set()).add(number)
         return index
 
@@ -122,7 +124,7 @@ def _with_roster(grades: Grades, table: _Table) -> Sheet:
     rows = [header, points]
     index, taken = table.found(), dict[int, str]()
     for student in grades.students:
-        numbers = index.get(student.casefold(), set())
+        numbers = index.get(composed(student).casefold(), set())
         if len(numbers) != 1:
             said = "is not in" if not numbers else f"is {len(numbers)} students in"
             left_out.append(f"{student}: {said} {table.name}, by ID, SIS User ID or SIS Login ID. Rename the folder.")
@@ -133,7 +135,10 @@ def _with_roster(grades: Grades, table: _Table) -> Sheet:
         taken[number] = student
         row = table.students[number]
         held = {slug: "" if column is None else row[column] for slug, column in columns.items()}
-        scores = [_score(grades, student, slug) or cell(held[slug]) for slug in columns]
+        excused = {slug for slug, value in held.items() if value.strip().upper() == _EXCUSED}
+        notes += [f"{student}, {slug}: excused in {table.name}, and stays so." for slug in sorted(excused)]
+        scores = ["" if slug in excused else _score(grades, student, slug) for slug in columns]
+        scores = [score or cell(held[slug]) for score, slug in zip(scores, columns, strict=True)]
         rows.append([*map(cell, row[: table.identity]), *scores])
     missing = [cell(row[0]) for number, row in enumerate(table.students) if number not in taken]
     notes += [f"{name}: in {table.name}, but without a grade here." for name in missing]

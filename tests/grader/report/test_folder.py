@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from grader.errors import UsageError
-from grader.report.folder import read_results
+from grader.report.folder import read_results, students_in
 from grader.report.model import Machine, Ungraded, to_json
 
 
@@ -87,3 +87,29 @@ def test_a_report_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     file.chmod(0)
 
     assert refusal(tmp_path).startswith(f"{file}: cannot be read: Permission denied.")
+
+
+@pytest.mark.parametrize("names", [("Jos\u00e9", "Jose\u0301"), ("ada", "Ada")], ids=["accent", "case"])
+def test_two_folders_that_may_be_one_students_are_refused_with_both_names(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+
+    with pytest.raises(UsageError) as refused:
+        read_results(tmp_path)
+
+    assert all(ascii(name) in str(refused.value) for name in names)
+
+
+def test_a_name_with_its_accents_apart_is_the_composed_one(tmp_path: Path) -> None:
+    (tmp_path / "Jose\u0301").mkdir()
+
+    assert students_in(tmp_path) == ["Jos\u00e9"]
+
+
+def test_a_report_beside_the_folders_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "ada.json").write_text("{}")
+
+    with pytest.raises(UsageError, match=r"ada\.json: it lies beside the students' folders"):
+        read_results(tmp_path)

@@ -526,9 +526,12 @@ def test_with_a_roster_students_are_found_by_any_id_and_who_is_not_found_is_name
     header, points, *students = rows(sheet.text)
     assert header == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "epoll loop (77)"]
     assert points[5:] == ["37"]
-    assert [(row[1], row[5]) for row in students] == [("103", "12"), ("101", "12"), ("102", "12")]
+    assert [(row[1], row[5]) for row in students] == [("103", "EX"), ("101", "12"), ("102", "12")]
     assert sheet.left_out == ["nobody: is not in roster.csv, by ID, SIS User ID or SIS Login ID. Rename the folder."]
-    assert sheet.notes == ["Student, Test: in roster.csv, but without a grade here."]
+    assert sheet.notes == [
+        "103, ex03_epoll: excused in roster.csv, and stays so.",
+        "Student, Test: in roster.csv, but without a grade here.",
+    ]
 
 
 def test_with_a_roster_a_cell_without_a_grade_keeps_its_value() -> None:
