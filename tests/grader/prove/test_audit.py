@@ -51,13 +51,13 @@ def test_the_tiny_course_keeps_every_promise_and_the_matrix_tells_how(course: Ti
     assert done.code == 0, done.out + done.err
     rows = [line.split() for line in done.out.splitlines() if SLUG in line]
     assert [(row[0], *row[2:]) for row in rows] == [
-        ("ok", "stub", "CC--"),
+        ("ok", "stub", "F---"),
         ("ok", "reference", "...."),
         ("ok", "playback", "FFFF"),
         ("ok", "right/poll", "...."),
         ("ok", "wrong/unscaled", "F..."),
         ("ok", "wrong/own_words", ".F--"),
-        ("ok", "wrong/uses_asyncio", "XX--"),
+        ("ok", "wrong/uses_asyncio", "X---"),
         ("ok", "wrong/chatty", "..F."),
         ("ok", "wrong/deaf_to_stop", "...C"),
     ]
