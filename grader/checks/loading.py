@@ -39,7 +39,10 @@ class Loading(Processes):
         try:
             self._wait()
             answer = self._box.receive(MESSAGE_S)
-        except (BoxEnded, TimeoutError) as error:
+        except TimeoutError as error:  # a message that was begun, and does not end
+            nothing = say("nothing: the import does not come to its end")
+            raise NoAnswer(expected=self.expected, seen=nothing, evidence=last_lines(self._box.output())) from error
+        except BoxEnded as error:
             seen = say("{what}: {how}", what=error.args[0] if error.args else say("nothing"), how=self._box.ended_by())
             raise Crashed(expected=self.expected, seen=seen, evidence=last_lines(self._box.output())) from error
         if "loaded" not in answer:
