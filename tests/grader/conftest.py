@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,10 @@ _LONGEST = (
 # A file's tests are one worker's, because they share what is made once; but the tests of these share little, and one
 # worker would still have them when the others have ended. File: among how many workers.
 _SHARES = {"test_red_team.py": 4, "test_gradebook.py": 2, "test_main.py": 2, "test_scenario.py": 2}
+
+# What a shell starts with `&` ignores Ctrl-C, and so does all that it starts; but the tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A database would make one run depend on the one before; a busy machine makes any deadline lie.
 settings.register_profile("kit", database=None, deadline=None)
