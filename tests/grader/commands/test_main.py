@@ -9,11 +9,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import jsonschema
-import psutil
 import pytest
 from rich.cells import cell_len
 
@@ -30,6 +28,7 @@ from gradings import (
     Tiny,
     descendants,
     environment,
+    in_a_box,
     run,
     started,
     tiny_course,
@@ -534,15 +533,6 @@ def test_a_script_that_a_student_has_beside_the_work_is_not_the_kits(tmp_path: P
             [*command, "--version"], capture_output=True, text=True, check=False, env=environment(), cwd=tmp_path
         )
         assert (done.returncode, done.stderr) == (0, ""), command
-
-
-def in_a_box(pid: int) -> bool:
-    """Whether a program runs in a box below this process."""
-    for one in descendants(pid):
-        with suppress(psutil.NoSuchProcess):
-            if any(word.endswith("/inside.py") for word in one.cmdline()):
-                return True
-    return False
 
 
 def test_a_reader_that_has_seen_enough_ends_the_grading_and_is_no_failed_check(course: Tiny) -> None:

@@ -17,7 +17,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from classroom import NUMBER, PROGRAMS, Classroom, Notebook, added, cell_id, cell_of, read, solved, text_of
@@ -29,7 +28,7 @@ from grader.notebooks.cells import solution_cell
 from grader.notebooks.extension import NoVerdict, verdict
 from grader.publish import nbgrader
 from grader.report.model import Outcome
-from gradings import COURSE, EXERCISE, REFUSING, SLUG, SOLUTION, descendants, tiny_course, wait_until
+from gradings import COURSE, EXERCISE, REFUSING, SLUG, SOLUTION, descendants, in_a_box, tiny_course, wait_until
 from places import TESTS
 
 FORGED: dict[str, Any] = {
@@ -712,14 +711,6 @@ def test_points_that_were_neither_won_nor_lost_are_no_verdict(
 # --- a grading for a host -----------------------------------------------------------------------------------------
 
 
-def name_of(process: psutil.Process) -> str:
-    """Empty when it has ended meanwhile: boxes come and go."""
-    try:
-        return process.name()
-    except psutil.NoSuchProcess:
-        return ""
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_when_its_host_ends_a_grading_ends_and_leaves_nothing(
     how: signal.Signals, private_network: None, bwrap: str
@@ -739,7 +730,7 @@ def test_when_its_host_ends_a_grading_ends_and_leaves_nothing(
         )
         command = [sys.executable, "-c", code, str(tiny.root)]
         with subprocess.Popen(command, env={"TMPDIR": str(folder / "tmp")}, stderr=subprocess.DEVNULL) as host:
-            wait_until(lambda: "bwrap" in map(name_of, descendants(host.pid)), "a box")
+            wait_until(lambda: in_a_box(host.pid), "a box")  # and no `bwrap --version`
             below = descendants(host.pid)
             host.send_signal(how)
         wait_until(lambda: not any(one.is_running() for one in below), "the end of all that was started")

@@ -151,6 +151,15 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
+def in_a_box(pid: int) -> bool:
+    """Whether a program runs in a box below this process."""
+    for one in descendants(pid):
+        with suppress(psutil.NoSuchProcess):
+            if any(word.endswith("/inside.py") for word in one.cmdline()):
+                return True
+    return False
+
+
 def wait_until(condition: Callable[[], bool], what: str, *, patience_s: float = _PATIENCE_S) -> None:
     """Wait for what the kernel has no event for. The time is a way out, and never a measure."""
     give_up_s = time.monotonic() + patience_s
