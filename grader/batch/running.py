@@ -150,14 +150,13 @@ def _require_box(slots: Slots) -> None:
         GraderError: a level that other people's programs may run at cannot be had: no grading would have a verdict.
     """
     try:
-        slots.get(BEST_LEVEL).wait_until_ready()
+        with contextlib.suppress(GraderError):  # the grading hears the same, tells why, and drops the slot
+            slots.get(BEST_LEVEL).wait_until_ready()
     except IsolationRefused as refusal:
         raise GraderError(
             f"Other people's programs run only in a box, and this machine refuses one: {refusal}. `grade doctor` says "
             "what is missing and the line that mends it."
         ) from refusal
-    except GraderError:  # it is asked again where it is needed, and its grading tells why
-        slots.drop(slots.get(BEST_LEVEL))
 
 
 def _write(item: Item, report: Report) -> None:

@@ -1,5 +1,6 @@
 """`grade class`: a class's work, from what was handed in to a folder of reports."""
 
+import os
 import sys
 import time
 from collections import Counter
@@ -111,8 +112,6 @@ def run(
     What has a report is done. Whatever ends this command, type it again: it goes on, and nothing is graded twice.
     The exit code is 3 when somebody is left without a verdict, else 0.
     """
-    import os
-
     from grader.batch.running import Plan, writing_to
     from grader.batch.running import run as run_all
     from grader.batch.worklist import Seeds, Standing, items_of, look, remove_halves, wanted

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from grader.course.load import load_course
 from grader.doctor.machine import machine
 from grader.errors import GraderError, UsageError
 from grader.grading.one import grade
+from grader.grading.order import Order
 from grader.grading.slot import BEST_LEVEL, Slots, Tools
 from grader.report.model import Graded, Refused, Report, Ungraded, from_json
 from gradings import SOLUTION, Done, Tiny, descendants, started, tiny_course, wait_until
@@ -184,6 +186,24 @@ def test_a_grading_without_a_verdict_is_tried_three_times(course: Tiny, monkeypa
     assert isinstance(report, Ungraded)
     assert "signal SIGKILL" in report.reason
     assert len(tried) == TRIES
+
+
+def test_each_slot_keeps_to_a_core_of_its_own(course: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = os.sched_getaffinity(0)
+    seen: dict[int, list[int]] = {}
+
+    def looks(order: Order, slots: Slots, *callbacks: Any) -> Report:
+        slot = slots.get(BEST_LEVEL)
+        seen[slot.pid] = psutil.Process(slot.pid).cpu_affinity() or []
+        return grade(order, slots, *callbacks)
+
+    monkeypatch.setattr(running, "grade", looks)
+    with writing_to(course.root / "results"):
+        running.run([item(course, name) for name in STUDENTS[:2]], plan(course, jobs=2), lambda _item, _report: None)
+
+    assert [len(one) for one in seen.values()] == [1] * len(seen)
+    assert len({core for one in seen.values() for core in one}) == min(len(seen), len(cores))
+    assert os.sched_getaffinity(0) == cores
 
 
 def test_where_no_box_is_to_be_had_nothing_is_written(course: Tiny) -> None:
